@@ -1,0 +1,67 @@
+# Settings that every target shares, and the functions with which tests, fuzz targets and benchmarks are declared.
+
+option(MERIDIAN_TESTS "Build the tests" ON)
+option(MERIDIAN_BENCH "Build the micro-benchmarks" ON)
+option(MERIDIAN_CORE_ONLY "Build the core and its tests only" OFF)
+option(MERIDIAN_WERROR "Warnings are errors (our presets set this)" OFF)
+option(MERIDIAN_FUZZ "Build libFuzzer targets (needs clang)" OFF)
+set(MERIDIAN_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+find_program(MERIDIAN_CCACHE ccache)
+if(MERIDIAN_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${MERIDIAN_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MERIDIAN_CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+if(MERIDIAN_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(MERIDIAN_SANITIZE)
+  add_compile_options(-fsanitize=${MERIDIAN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MERIDIAN_SANITIZE})
+endif()
+if(MERIDIAN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+
+# meridian_add_test(NAME name SOURCES ... [LIBRARIES ...]): a CppUnit runner linked to the core, registered with ctest.
+function(meridian_add_test)
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SOURCES})
+  target_link_libraries(${ARG_NAME} PRIVATE meridian-core meridian-test-main ${ARG_LIBRARIES})
+  target_compile_definitions(${ARG_NAME} PRIVATE MERIDIAN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
+endfunction()
+
+# meridian_add_fuzzer(NAME name SOURCES ... [CORPUS directory]): a libFuzzer target; built only in the fuzz preset.
+function(meridian_add_fuzzer)
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
+  if(MERIDIAN_FUZZ)
+    add_executable(${ARG_NAME} ${ARG_SOURCES})
+    target_link_libraries(${ARG_NAME} PRIVATE meridian-core ${ARG_LIBRARIES})
+    target_link_options(${ARG_NAME} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  endif()
+endfunction()
+
+# meridian_add_bench(NAME name SOURCES ...): a program under bench/ that prints figures; never a test.
+function(meridian_add_bench)
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SOURCES})
+  target_link_libraries(${ARG_NAME} PRIVATE meridian-core ${ARG_LIBRARIES})
+  set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+endfunction()
