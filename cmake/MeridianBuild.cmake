@@ -38,16 +38,26 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 
+add_custom_target(fuzzers)
+
 # meridian_add_test(NAME name SOURCES ... [LIBRARIES ...]): a CppUnit runner linked to the core, registered with ctest.
+# Its ctest label is the name of its folder; the target tests-<folder> builds all runners of that folder.
 function(meridian_add_test)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SOURCES})
   target_link_libraries(${ARG_NAME} PRIVATE meridian-core meridian-test-main ${ARG_LIBRARIES})
   target_compile_definitions(${ARG_NAME} PRIVATE MERIDIAN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
+  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${folder})
+  if(NOT TARGET tests-${folder})
+    add_custom_target(tests-${folder})
+  endif()
+  add_dependencies(tests-${folder} ${ARG_NAME})
 endfunction()
 
-# meridian_add_fuzzer(NAME name SOURCES ... [CORPUS directory]): a libFuzzer target; built only in the fuzz preset.
+# meridian_add_fuzzer(NAME name SOURCES ... [LIBRARIES ...]): a libFuzzer target; built only in the fuzz preset, where the
+# target fuzzers builds all of them. Its corpus, if any, is tests/fuzz/corpus/<name>.
 function(meridian_add_fuzzer)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
   if(MERIDIAN_FUZZ)
@@ -55,10 +65,11 @@ function(meridian_add_fuzzer)
     target_link_libraries(${ARG_NAME} PRIVATE meridian-core ${ARG_LIBRARIES})
     target_link_options(${ARG_NAME} PRIVATE -fsanitize=fuzzer)
     set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    add_dependencies(fuzzers ${ARG_NAME})
   endif()
 endfunction()
 
-# meridian_add_bench(NAME name SOURCES ...): a program under bench/ that prints figures; never a test.
+# meridian_add_bench(NAME name SOURCES ... [LIBRARIES ...]): a program under bench/ that prints figures; never a test.
 function(meridian_add_bench)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SOURCES})

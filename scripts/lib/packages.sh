@@ -1,0 +1,72 @@
+# The Debian packages that building, running and testing need, and their installation. Sourced after common.sh.
+
+packages_build=(
+    g++ cmake ninja-build pkg-config ccache
+    libpoco-dev         # application frame, configuration, sockets, JSON
+    libmsgpack-cxx-dev  # MessagePack
+    libsodium-dev       # signatures, hashes
+    liblmdb-dev         # snapshots of the embedded store
+)
+
+# What scripts/run and the lines it prints use.
+packages_run=(curl)
+
+packages_test=(
+    libcppunit-dev librapidcheck-dev
+    clang-14 libclang-rt-14-dev llvm-14  # second compiler; libFuzzer; symbols in its reports
+    clang-format-14
+)
+
+# Prints those of the named packages that are not installed.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            printf '%s\n' "$package"
+        fi
+    done
+}
+
+# apt-get, asking nothing, waiting for another package manager to finish.
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null
+}
+
+# Fails if apt's lists name no version to install for one of the packages.
+packages_are_known() {
+    local package
+    for package in "$@"; do
+        [ -n "$(apt-cache policy "$package" | sed -n '/Candidate: [^(]/p')" ] || return 1
+    done
+}
+
+# install_packages PACKAGE...: installs what is missing, and says what. No service is started by it.
+install_packages() {
+    command -v apt-get >/dev/null || die "this is for Debian 12: there is no apt-get. Packages needed: $*"
+    local missing policy=/usr/sbin/policy-rc.d own_policy=no status=0
+    mapfile -t missing < <(missing_packages "$@")
+    if [ ${#missing[@]} -eq 0 ]; then
+        return 0
+    fi
+    say "Installing Debian packages: ${missing[*]}"
+    if ! packages_are_known "${missing[@]}"; then
+        apt_get update
+    fi
+    # A package that brings a daemon asks policy-rc.d before it starts it; 101 means no. An existing policy stays.
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        own_policy=yes
+    fi
+    # Lists may be older than the archive: then packages are gone (404), and fresh lists help.
+    apt_get install -y --no-install-recommends "${missing[@]}" || {
+        say "Installation failed; once more with fresh package lists"
+        apt_get update && apt_get install -y --no-install-recommends "${missing[@]}"
+    } || status=$?
+    if [ "$own_policy" = yes ]; then
+        as_root rm -f "$policy"
+    fi
+    [ "$status" -eq 0 ] || die "apt-get could not install: ${missing[*]}"
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -eq 0 ] || die "still missing after the installation: ${missing[*]}"
+}
