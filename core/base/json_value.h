@@ -3,7 +3,8 @@
 //
 // Canonical: shortest integer forms, floats always float64 and kept distinct from integers (1.0 is not 1), NaN and
 // infinities replaced by nil, object members sorted by the UTF-8 bytes of their names, a repeated name keeps its last
-// value, strings valid UTF-8. Only wire decoders make one from outside bytes (json_value_codec.h); they enforce the limit on depth.
+// value, strings valid UTF-8. Only the wire decoders make one from
+// outside bytes (wire/json_value_codec.h); they enforce the limit on depth.
 #pragma once
 
 #include <cstdint>
