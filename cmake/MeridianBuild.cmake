@@ -39,6 +39,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 
 add_custom_target(fuzzers)
+add_custom_target(benches)
 
 # meridian_add_test(NAME name SOURCES ... [LIBRARIES ...]): a CppUnit runner linked to the core, registered with ctest.
 # Its ctest label is the name of its folder; the target tests-<folder> builds all runners of that folder.
@@ -70,9 +71,11 @@ function(meridian_add_fuzzer)
 endfunction()
 
 # meridian_add_bench(NAME name SOURCES ... [LIBRARIES ...]): a program under bench/ that prints figures; never a test.
+# The target benches builds all of them.
 function(meridian_add_bench)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SOURCES})
   target_link_libraries(${ARG_NAME} PRIVATE meridian-core ${ARG_LIBRARIES})
   set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+  add_dependencies(benches ${ARG_NAME})
 endfunction()

@@ -24,3 +24,22 @@ as_root() {
         die "'$*' needs root, and there is no sudo. Run it as root once, then run this script again."
     fi
 }
+
+# configure PRESET [CMAKE-OPTION...]: what cmake prints is shown only if it fails.
+configure() {
+    local preset=$1
+    shift
+    mkdir -p build
+    cmake --preset "$preset" "$@" >"build/$preset.configure.log" 2>&1 || {
+        cat "build/$preset.configure.log"
+        return 1
+    }
+}
+
+# Tests need packages that building the server does not: the release build has no tests until scripts/test turns them
+# on, and then keeps them. Prints the option for configure.
+release_without_tests() {
+    if [ ! -f build/release/CMakeCache.txt ]; then
+        printf '%s\n' -DMERIDIAN_TESTS=OFF
+    fi
+}

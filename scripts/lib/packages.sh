@@ -27,9 +27,11 @@ missing_packages() {
     done
 }
 
-# apt-get, asking nothing, waiting for another package manager to finish.
+# apt-get, asking nothing, waiting for another package manager to finish; what it prints goes to build/packages.log.
 apt_get() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null
+    mkdir -p build
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" \
+        </dev/null >>build/packages.log 2>&1
 }
 
 # Fails if apt's lists name no version to install for one of the packages.
@@ -60,13 +62,16 @@ install_packages() {
     fi
     # Lists may be older than the archive: then packages are gone (404), and fresh lists help.
     apt_get install -y --no-install-recommends "${missing[@]}" || {
-        say "Installation failed; once more with fresh package lists"
+        echo "That failed; once more with fresh package lists."
         apt_get update && apt_get install -y --no-install-recommends "${missing[@]}"
     } || status=$?
     if [ "$own_policy" = yes ]; then
         as_root rm -f "$policy"
     fi
-    [ "$status" -eq 0 ] || die "apt-get could not install: ${missing[*]}"
+    if [ "$status" -ne 0 ]; then
+        tail -n 20 build/packages.log
+        die "apt-get could not install: ${missing[*]} (all of its output: build/packages.log)"
+    fi
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -eq 0 ] || die "still missing after the installation: ${missing[*]}"
 }
