@@ -105,6 +105,7 @@ private:
     // Node and move handles index arrays. Node 0 is the top: the parent of roots and of nodes not added yet.
     static constexpr uint32_t top = 0;
     static constexpr uint32_t none = 0xFFFFFFFF;
+    static constexpr uint32_t node_handle_max = (1U << 30) - 1;
     // Placements: a move handle, or one of these.
     static constexpr uint32_t by_creation = 0xFFFFFFFF;
     static constexpr uint32_t by_replaced_creation = 0xFFFFFFFE;
@@ -143,9 +144,9 @@ private:
         PooledText position;
     };
 
-    struct Integration;  // one join in progress, and what it changed; see tree_moves.cpp
+    struct Integration;  // one join in progress, and what it changed; see tree_internal.h
     class Projection;    // makes views from an Integration; see tree_projection.cpp
-    class Outline;       // children of every node; see tree_view.cpp
+    class Outline;       // the children of every node; see tree_view.cpp
 
     // Lookups: none when unknown.
     uint32_t find_node(const Hlc& id) const;
@@ -165,21 +166,25 @@ private:
     std::optional<Rejection> check_room(size_t new_nodes, size_t waiting, const Limits& limits) const;
     size_t waiting_ops() const { return waiting_moves_ + waiting_values_; }
 
-    // Changes. All go through integrate().
+    // Changes: see tree_integrate.cpp.
     uint32_t intern(const Hlc& id);
     void integrate(const Delta& delta, Integration& work);
     void integrate_delete(const Hlc& id, Integration& work);
     void integrate_update(const TreeUpdateNode& op, Integration& work);
     void integrate_add(const TreeAddNode& op, Integration& work);
-    void replace_creation(const TreeAddNode& op, Integration& work);
     void integrate_move(const TreeMoveNode& op, Integration& work);
-    void need_redo_from(uint32_t move, Integration& work) const;
-    void need_redo_for_add(uint32_t node, bool was_mentioned, Integration& work) const;
-    void set_value(Node& node, std::string_view value);
+    void replace_creation(const TreeAddNode& op, Integration& work);
+    void need_redo_from(const Hlc& op_id, Integration& work) const;
+    void need_redo_for_add(uint32_t node, Integration& work) const;
+    void set_value(uint32_t node, std::string_view value);
+    void set_creation_value(uint32_t node, const std::string& value);
+    void set_tied_value(uint32_t node, std::string value);
+    void forget_tied_value(uint32_t node);
+    void count_waiting_value(uint32_t node);
+    void count_waiting_move(uint32_t node, int by);
     void mention(uint32_t node, uint32_t move);
-    void count_waiting(Node& node, int by);
 
-    // Undo and redo.
+    // Undo and redo: see tree_moves.cpp.
     void set_parent(uint32_t node, uint32_t parent) {
         --child_counts_[parents_[node]];
         parents_[node] = parent;
@@ -187,10 +192,12 @@ private:
     }
     bool is_under(uint32_t node, uint32_t ancestor) const;
     void undo_from(const Hlc& op_id);
-    void redo_from(const Hlc& op_id, Integration& work);
-    void redo_checked(uint32_t move, Integration& work);
+    void redo_from(Integration& work);
+    void redo_checked(uint32_t handle, Integration& work);
+    void place_by_move(uint32_t handle);
+    void set_old_placement(uint32_t node, std::optional<uint32_t> old_placement, Integration& work);
+    void note_edge(uint32_t node, Integration& work);
     void mark_path(uint32_t node, Integration& work);
-    void note_difference(uint32_t node, Integration& work);
 
     std::vector<Node> nodes_;
     std::vector<uint32_t> parents_;       // current
