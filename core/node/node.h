@@ -1,16 +1,17 @@
 // The node: namespaces, the write path, reads, expiry. One Node per process; it is driven by lanes that the caller
 // supplies and starts no threads.
 //
-// Shape. Every namespace belongs to one shard (a hash of its name); a shard's state is touched on its lane only, so there are no locks
-// on it. A committer on its own lane numbers entries, commits them in groups, and tells the shards what became durable.
+// Shape. Every namespace belongs to one shard (a hash of its name); a shard's state is touched on its lane only, so
+// there are no locks on it. A committer on its own lane numbers entries, commits them in groups, and tells the shards
+// what became durable.
 //
-// The rule of the write path: nothing computed from memory leaves the node before the log is durable up to the commit ticket
-// of what it was computed from. The shard therefore holds every outcome and every frame until then, and lets them go in the
-// order in which they were produced.
+// The rule of the write path: nothing computed from memory leaves the node before the log is durable up to the commit
+// ticket of what it was computed from. The shard therefore holds every outcome and every frame until then, and lets
+// them go in the order in which they were produced.
 //
-// Threads: functions of Shard are called on that shard's lane only, and completions and RoomListener calls come on that lane, never
-// inside the call that asked. Node's own functions say otherwise where they differ.
-// Limits: NodeLimits; when one is reached the request completes with Status::overloaded or unavailable.
+// Threads: functions of Shard are called on that shard's lane only, and completions and RoomListener calls come on that
+// lane, never inside the call that asked. Node's own functions say otherwise where they differ. Limits: NodeLimits;
+// when one is reached the request completes with Status::overloaded or unavailable.
 #pragma once
 
 #include <cstdint>
@@ -54,13 +55,13 @@ using DeltaFramePtr = std::shared_ptr<const DeltaFrame>;
 
 enum class Status : uint8_t {
     ok,
-    rejected,      // the op is invalid; `text` is the client's message
-    not_found,     // no such key (reads)
-    overloaded,    // a queue or cache limit was reached; nothing was done; try later
-    unavailable,   // no log space, or the store is read-only; nothing was done
-    outcome_unknown,  // the write may or may not become durable: the store failed while it was in flight
+    rejected,              // the op is invalid; `text` is the client's message
+    not_found,             // no such key (reads)
+    overloaded,            // a queue or cache limit was reached; nothing was done; try later
+    unavailable,           // no log space, or the store is read-only; nothing was done
+    outcome_unknown,       // the write may or may not become durable: the store failed while it was in flight
     idempotency_mismatch,  // the Idempotency-Key was used for another request
-    corrupt,       // the stored key cannot be read; `text` says why
+    corrupt,               // the stored key cannot be read; `text` says why
 };
 
 // Where a write came from; kept in the log for history and webhooks.
@@ -69,7 +70,7 @@ enum class Source : uint8_t { http = 0, ws = 1, ws_batch = 2, undo = 3 };
 struct WriteItem {
     std::string key;
     crdt::Op op;
-    std::string op_bytes;                 // as received, envelope included
+    std::string op_bytes;  // as received, envelope included
     std::optional<uint64_t> ttl_ms;
 };
 
@@ -77,22 +78,22 @@ struct WriteItem {
 struct WriteRequest {
     std::string namespace_name;
     Source source = Source::ws;
-    uint64_t client_id = 0;               // of the token
-    std::vector<WriteItem> items;         // not empty
-    std::string idempotency_key;          // empty = none
+    uint64_t client_id = 0;        // of the token
+    std::vector<WriteItem> items;  // not empty
+    std::string idempotency_key;   // empty = none
 };
 
 struct ItemOutcome {
     bool changed = false;
     std::optional<crdt::Conflict> conflict;
-    DeltaFramePtr delta;                  // first client delta of the op, null when there was none
+    DeltaFramePtr delta;  // first client delta of the op, null when there was none
 };
 
 struct WriteOutcome {
     Status status = Status::ok;
     std::string text;
-    size_t rejected_item = 0;             // when rejected: index of the first offending item
-    std::vector<ItemOutcome> items;       // when ok: one each
+    size_t rejected_item = 0;        // when rejected: index of the first offending item
+    std::vector<ItemOutcome> items;  // when ok: one each
 };
 
 struct UndoRequest {
@@ -100,27 +101,27 @@ struct UndoRequest {
     std::string key;
     uint64_t client_id = 0;
     crdt::Hlc target;
-    JsonValue restore;                    // null: the register was empty before
-    std::string request_bytes;            // kept in the log
+    JsonValue restore;          // null: the register was empty before
+    std::string request_bytes;  // kept in the log
 };
 struct UndoOutcome {
     Status status = Status::ok;
-    std::string text;                     // when rejected, or the reason when skipped
+    std::string text;  // when rejected, or the reason when skipped
     bool skipped = false;
 };
 
 // The full state of a key as client deltas, in sending order; shared by everybody who asks between two changes.
 struct StateFrames {
-    std::vector<DeltaFramePtr> frames;    // empty: nothing to send
+    std::vector<DeltaFramePtr> frames;  // empty: nothing to send
 };
 struct StateOutcome {
-    Status status = Status::ok;           // ok or not_found
+    Status status = Status::ok;  // ok or not_found
     std::string text;
     std::shared_ptr<const StateFrames> state;
 };
 struct ValueOutcome {
     Status status = Status::ok;
-    std::string text;                     // the JSON text of the value
+    std::string text;  // the JSON text of the value
 };
 
 // Told of everything that becomes visible in a namespace. Implemented by the network edge.
@@ -144,11 +145,17 @@ struct NodeLimits {
     uint64_t idempotency_retention_ms = 24ULL * 3600 * 1000;
     uint64_t expired_row_guard_ms = 7ULL * 24 * 3600 * 1000;
     uint64_t checkpoint_interval_ms = 10'000;
-    uint64_t checkpoint_log_bytes = 64 << 20;    // checkpoints begin early when the log since the last has grown to this
+    uint64_t checkpoint_log_bytes = 64 << 20;  // checkpoints begin early when the log since the last has grown to this
+    uint64_t log_backlog_bytes_max = 1ULL << 30;  // writes are refused while this much log waits for checkpoints
     uint64_t log_retention_ms = 7ULL * 24 * 3600 * 1000;
     uint64_t log_retention_bytes = 1ULL << 30;
     uint64_t tombstone_grace_ms = 30ULL * 24 * 3600 * 1000;
 };
+
+// Whether a request has been executed in memory when the call returns (its completion may still wait for the log), or
+// waits for a key to be loaded. A caller that must keep the order of its requests holds the next one back while one is
+// `waiting`; executed requests complete in the order in which they were executed, reads of values (HTTP) aside.
+enum class Progress : uint8_t { executed, waiting };
 
 class Shard {
 public:
@@ -157,14 +164,15 @@ public:
     virtual void set_listener(RoomListener* listener) = 0;
 
     // The caller has checked authorization, signature and clock drift.
-    virtual void write(WriteRequest request, std::function<void(WriteOutcome)> completion) = 0;
-    virtual void undo(UndoRequest request, std::function<void(UndoOutcome)> completion) = 0;
-    // Full state for a client, for Subscribe and Sync. The completion comes in order with the deltas given to the listener: every
-    // delta given before it is contained in the state, every later one is not.
-    virtual void read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
-                            std::function<void(StateOutcome)> completion) = 0;
-    virtual void read_value(std::string namespace_name, std::string key, std::function<void(ValueOutcome)> completion) = 0;
-    // Completes when everything that was asked before it on this shard has completed.
+    virtual Progress write(WriteRequest request, std::function<void(WriteOutcome)> completion) = 0;
+    virtual Progress undo(UndoRequest request, std::function<void(UndoOutcome)> completion) = 0;
+    // Full state for a client, for Subscribe and Sync. The completion comes in order with the deltas given to the
+    // listener: every delta given before it is contained in the state, every later one is not.
+    virtual Progress read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
+                                std::function<void(StateOutcome)> completion) = 0;
+    virtual Progress read_value(std::string namespace_name, std::string key,
+                                std::function<void(ValueOutcome)> completion) = 0;
+    // Completes when every request executed before it on this shard has completed.
     virtual void barrier(std::function<void()> completion) = 0;
 };
 
@@ -185,8 +193,9 @@ struct NodeOptions {
 
 class Node {
 public:
-    // Reads what it needs from the store (metadata, not data) and is then ready. `shard_lanes` and `commit_lane` must outlive the node.
-    // `ready` runs on the commit lane, with an error if the store's metadata is unusable.
+    // Reads what it needs from the store (metadata, not data) and is then ready. `shard_lanes` and `commit_lane` must
+    // outlive the node. `ready` runs on the commit lane, with an error if the metadata is unusable. Null if the
+    // cryptographic library does not start.
     static std::unique_ptr<Node> open(NodeOptions options, Store& store, Clock& clock, Random& random,
                                       std::vector<Lane*> shard_lanes, Lane& commit_lane,
                                       std::function<void(Result<void>)> ready);
@@ -195,10 +204,11 @@ public:
     virtual size_t shard_count() const = 0;
     virtual size_t shard_index(std::string_view namespace_name) const = 0;  // any thread
     virtual Shard& shard(size_t index) = 0;
-    virtual NodeStatistics statistics() const = 0;                           // any thread
+    virtual NodeStatistics statistics() const = 0;  // any thread
 
-    // Refuses new writes, commits what is pending, checkpoints every stale key that it can until the deadline, then calls `done`
-    // on the commit lane. Any thread; once.
+    // Refuses new writes, commits what is pending, checkpoints stale keys until all are done or the deadline
+    // (monotonic) has passed, then calls `done` on the commit lane. Any thread; once. Afterwards: stop the lanes, close
+    // the store, destroy the node.
     virtual void stop(uint64_t deadline_us, std::function<void()> done) = 0;
 };
 

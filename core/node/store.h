@@ -4,11 +4,14 @@
 // What a store keeps
 //   log        entries numbered by position, contiguous from 1; written in groups, each all or nothing
 //   metadata   small named values, written together with a group
-//   snapshots  one row a key: the key's state and the log position that it reflects. A separate, later call; never ahead of the log
+//   snapshots  one row a key: the key's state and the log position that it reflects. A separate, later call; never
+//   ahead of the log
 //
-// Threads: submits come from any lane, one at a time per function; a completion runs exactly once, never inside the submitting call, on any thread of
-// the store, and does no more than post to a lane. Completions of commit() come in the order of submission.
-// Ownership: the store takes what it is given by value; what a completion is given is its own.
+// Threads: every function may be called from several lanes at the same time, except commit(): one group is in flight,
+// its successor is submitted after its completion. A completion runs exactly once, never inside the submitting call, on
+// any thread of the store, and does no more than post to a lane. What a completed commit() or checkpoint() wrote is
+// seen by every read submitted after the completion began. Ownership: the store takes what it is given by value; what a
+// completion is given is its own.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +31,14 @@ struct KeyName {
 };
 
 struct LogEntry {
-    uint64_t position = 0;             // local, contiguous; assigned by the node when it closes the group
+    uint64_t position = 0;  // local, contiguous; assigned by the node when it closes the group
     uint64_t origin_node_id = 0;
     uint64_t origin_incarnation = 0;
-    uint64_t origin_sequence = 0;      // contiguous per (node, incarnation)
-    uint64_t wall_ms = 0;              // when the origin accepted it
-    uint64_t deadline_ms = 0;          // earliest wall time at which the key needs attention (expiry); 0 = never
+    uint64_t origin_sequence = 0;  // contiguous per (node, incarnation)
+    uint64_t wall_ms = 0;          // when the origin accepted it
+    uint64_t deadline_ms = 0;      // earliest wall time at which the key needs attention (expiry); 0 = never
     KeyName name;
-    std::string payload;               // wire/log_entry.h; opaque to the store
+    std::string payload;  // wire/log_entry.h; opaque to the store
 };
 
 struct MetadataWrite {
@@ -44,29 +47,30 @@ struct MetadataWrite {
 };
 
 struct CommitGroup {
-    std::vector<LogEntry> entries;     // ascending positions, the first is the store's next position
+    std::vector<LogEntry> entries;  // ascending positions, the first is the store's next position
     std::vector<MetadataWrite> metadata;
 };
 
 enum class CommitStatus : uint8_t {
     durable,          // on stable storage
-    not_committed,    // surely nothing of the group was or will be written (full disk before the write, ...): retry is allowed
+    not_committed,    // surely nothing of the group was or will be written (full disk before the write, ...): retry is
+                      // allowed
     outcome_unknown,  // a write or sync failed: the store takes no more writes until it is opened again
 };
 
 struct CommitResult {
     CommitStatus status = CommitStatus::durable;
-    std::string message;               // for the log, when not durable
+    std::string message;  // for the log, when not durable
 };
 
 // What a key's state is made of: the last snapshot, then the payloads of all later log entries of that key, in order.
 struct KeyRecord {
     KeyName name;
     std::optional<std::string> snapshot;
-    uint64_t snapshot_position = 0;    // entries up to this position are in the snapshot
+    uint64_t snapshot_position = 0;  // entries up to this position are in the snapshot
     std::vector<std::string> tail;
-    uint64_t tail_position = 0;        // position of the last entry in `tail`; 0 if there is none
-    std::string error;                 // not empty: this key cannot be read (quarantined); the text says why
+    uint64_t tail_position = 0;  // position of the last entry in `tail`; 0 if there is none
+    std::string error;           // not empty: this key cannot be read (quarantined); the text says why
 };
 
 struct SnapshotWrite {
@@ -91,24 +95,24 @@ struct LogPage {
 };
 
 struct KeyPage {
-    std::vector<KeyName> names;        // in byte order of (namespace, key)
+    std::vector<KeyName> names;  // in byte order of (namespace, key)
     bool more = false;
     std::string error;
 };
 
 // What the store knew when it was opened.
 struct StoreOpening {
-    std::string store_id;              // 16 random bytes, made when the store was created
+    std::string store_id;  // 16 random bytes, made when the store was created
     uint64_t next_position = 1;
-    uint64_t floor = 1;                // oldest kept position
-    bool created = false;              // the store was empty and has just been made
+    uint64_t floor = 1;    // oldest kept position
+    bool created = false;  // the store was empty and has just been made
 };
 
 struct StoreUsage {
-    uint64_t log_bytes = 0;                    // on disk
-    uint64_t log_bytes_since_checkpoint = 0;   // written and not covered by snapshots
-    uint64_t log_bytes_available = 0;          // space that the log may surely still take; 0 refuses writes
-    bool failed = false;                       // a sync failed: read-only until restart
+    uint64_t log_bytes = 0;                   // on disk
+    uint64_t log_bytes_since_checkpoint = 0;  // written and not covered by snapshots
+    uint64_t log_bytes_available = 0;         // space that the log may surely still take; 0 refuses writes
+    bool failed = false;                      // a sync failed: read-only until restart
 };
 
 class Store {
@@ -126,7 +130,8 @@ public:
 
     // Writes snapshots; when the completion reports success they are on stable storage and log entries up to their
     // positions are no longer needed for these keys. Empty text = success.
-    virtual void checkpoint(std::vector<SnapshotWrite> snapshots, std::function<void(std::string error)> completion) = 0;
+    virtual void checkpoint(std::vector<SnapshotWrite> snapshots,
+                            std::function<void(std::string error)> completion) = 0;
 
     // Keys that have log entries newer than their snapshot, oldest first, at most `count_max`.
     virtual std::vector<KeyName> stale_keys(size_t count_max) const = 0;
@@ -134,7 +139,8 @@ public:
     // Log entries before this position may be deleted once snapshots cover them.
     virtual void retain_from(uint64_t position) = 0;
 
-    virtual void read_log(uint64_t from_position, size_t entries_max, size_t bytes_max, std::function<void(LogPage)> completion) = 0;
+    virtual void read_log(uint64_t from_position, size_t entries_max, size_t bytes_max,
+                          std::function<void(LogPage)> completion) = 0;
 
     // Keys after `after` (absent: from the start) whose namespace is `namespace_name` (empty: all).
     virtual void scan_keys(std::string namespace_name, std::optional<KeyName> after, size_t count_max,

@@ -1,0 +1,151 @@
+// The committer: the one place where entries get their numbers and go to the store.
+//
+// Group commit (Gray, Reuter, "Transaction Processing", 1993, section 10.4): one group is in flight; what the shards
+// submit meanwhile becomes the next. A submission (one client's batch) is never split over groups.
+//
+// The commit ticket of an entry is the log position that it will have. When a group fails, every submission after it
+// fails too, because it was computed from the failed state; the positions are used again if the group surely did not
+// commit. Each failure starts an epoch: a shard that has not yet heard of it submits under the old epoch and is
+// refused.
+//
+// Threads: submit() and reserve() from any lane; everything else on the commit lane. One mutex, held for a few moves of
+// pointers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/environment.h"
+#include "node/node_clock.h"
+#include "node/store.h"
+
+namespace meridian::node {
+
+struct PendingEntry {
+    KeyName name;
+    uint64_t wall_ms = 0;
+    uint64_t deadline_ms = 0;
+    std::string payload;
+};
+
+struct Submission {
+    size_t shard = 0;
+    std::vector<PendingEntry> entries;
+    std::vector<MetadataWrite> metadata;
+};
+
+// What a shard is told about the log, in order, on its own lane.
+class CommitListener {
+public:
+    virtual ~CommitListener() = default;
+    // Everything up to `ticket` is on stable storage.
+    virtual void on_durable(uint64_t ticket) = 0;
+    // Nothing after `durable` was or will be committed under this epoch; tickets up to `unknown_through` have an
+    // unknown outcome (none if it equals `durable`). `epoch` is the one to submit under from now on.
+    virtual void on_commit_failed(uint64_t durable, uint64_t unknown_through, uint64_t epoch) = 0;
+};
+
+enum class Refusal : uint8_t { none, overloaded, unavailable };
+
+class Committer {
+public:
+    struct Options {
+        uint64_t node_id = 0;
+        size_t pending_bytes_max = 0;
+        size_t group_bytes_max = 0;
+        uint64_t log_backlog_bytes_max = 0;  // refuse writes when this much log waits for checkpoints
+    };
+    struct Start {
+        uint64_t incarnation = 0;
+        uint64_t sequence = 0;          // last used
+        uint64_t clock_ceiling_ms = 0;  // durable
+    };
+
+    Committer(Options options, Store& store, const NodeClock& clock, Lane& lane);
+
+    // REQUIRES: called once, before the first submit. `listeners[i]` runs on `lanes[i]`.
+    void start(const Start& start, std::vector<CommitListener*> listeners, std::vector<Lane*> lanes);
+
+    // To be asked before an op is applied: whether its entry of about `bytes` may be written. A later submit of it
+    // cannot be refused for space.
+    Refusal reserve(size_t bytes) const;
+
+    // The ticket of the last entry (of the newest entry so far if there are only metadata), or nothing if the shard's
+    // epoch is over: on_commit_failed is then on its way.
+    std::optional<uint64_t> submit(Submission submission, uint64_t epoch);
+    // Metadata that depends on no shard's state: goes with a later group, or is lost if that group fails.
+    void submit_metadata(std::vector<MetadataWrite> metadata);
+
+    // Commit lane only: the log is durable up to here.
+    uint64_t durable_position() const { return durable_; }
+    uint64_t incarnation() const { return start_.incarnation; }
+    bool failed() const { return failed_.load(std::memory_order_acquire); }
+    std::string failure() const;
+
+    // From now on reserve() refuses; `idle` runs on the commit lane once nothing is pending or in flight.
+    void drain(std::function<void()> idle);
+
+    struct Statistics {
+        uint64_t groups = 0, entries = 0, bytes = 0, pending_entries = 0;
+    };
+    Statistics statistics() const;
+
+private:
+    struct Queued {
+        Submission submission;
+        uint64_t last_ticket = 0;
+        size_t bytes = 0;
+    };
+
+    uint64_t enqueue(Submission submission, size_t bytes);
+    void close_group();
+    void on_commit_result(const CommitResult& result);
+    void succeed();
+    void fail(const CommitResult& result);
+    void check_drained();
+
+    const Options options_;
+    Store& store_;
+    const NodeClock& clock_;
+    Lane& lane_;
+    Start start_;
+    std::vector<CommitListener*> listeners_;
+    std::vector<Lane*> lanes_;
+
+    mutable std::mutex mutex_;
+    // Guarded by mutex_.
+    std::vector<Queued> pending_;
+    uint64_t next_ticket_ = 1;
+    uint64_t epoch_ = 1;
+    bool close_scheduled_ = false;
+    std::string failure_;
+
+    // Commit lane only.
+    bool in_flight_ = false;
+    uint64_t durable_ = 0;
+    uint64_t flight_last_ticket_ = 0;
+    uint64_t flight_sequence_ = 0;
+    uint64_t flight_ceiling_ms_ = 0;
+    size_t flight_bytes_ = 0;
+    size_t flight_entries_ = 0;
+    std::vector<bool> flight_shards_;
+    std::function<void()> drained_;
+
+    std::atomic<uint64_t> pending_bytes_{0};  // queued and in flight
+    std::atomic<uint64_t> pending_entries_{0};
+    std::atomic<bool> failed_{false};
+    std::atomic<bool> draining_{false};
+    std::atomic<uint64_t> groups_{0}, entries_{0}, bytes_{0};
+};
+
+// The metadata record with which each group renews the node's head: incarnation, last sequence, clock ceiling.
+inline constexpr std::string_view head_metadata_name = "node/head";
+std::string encode_head(const Committer::Start& head);
+std::optional<Committer::Start> decode_head(std::string_view bytes);
+
+}  // namespace meridian::node

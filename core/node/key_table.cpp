@@ -1,0 +1,86 @@
+#include "node/key_table.h"
+
+#include <iterator>
+
+namespace meridian::node {
+
+namespace {
+
+// What a slot costs besides its value: the slot, its map node, names, list node.
+constexpr size_t slot_overhead_bytes = 400;
+
+}  // namespace
+
+KeySlot* KeyTable::find(std::string_view namespace_name, std::string_view key) {
+    const auto in_namespace = namespaces_.find(namespace_name);
+    if (in_namespace == namespaces_.end()) return nullptr;
+    const auto found = in_namespace->second.find(key);
+    if (found == in_namespace->second.end()) return nullptr;
+    KeySlot& slot = *found->second;
+    recency_.splice(recency_.end(), recency_, slot.recency);
+    return &slot;
+}
+
+KeySlot& KeyTable::insert(const KeyName& name) {
+    auto owned = std::make_unique<KeySlot>();
+    KeySlot& slot = *owned;
+    slot.name = name;
+    slot.recency = recency_.insert(recency_.end(), &slot);
+    namespaces_[name.namespace_name][name.key] = std::move(owned);
+    recharge(slot);
+    return slot;
+}
+
+void KeyTable::erase(KeySlot& slot) {
+    bytes_ -= slot.charged_bytes;
+    if (slot.scheduled_deadline_ms != 0) {
+        auto [first, last] = deadlines_.equal_range(slot.scheduled_deadline_ms);
+        while (first != last && first->second != &slot) ++first;
+        if (first != last) deadlines_.erase(first);
+    }
+    recency_.erase(slot.recency);
+    const auto in_namespace = namespaces_.find(slot.name.namespace_name);
+    const auto found = in_namespace->second.find(slot.name.key);
+    in_namespace->second.erase(found);
+    if (in_namespace->second.empty()) namespaces_.erase(in_namespace);
+}
+
+void KeyTable::changed(KeySlot& slot) {
+    slot.state_frames[0] = nullptr;
+    slot.state_frames[1] = nullptr;
+    recharge(slot);
+    const uint64_t deadline_ms = slot.key.generation() == 0 ? 0 : slot.key.next_deadline_ms();
+    if (deadline_ms == slot.scheduled_deadline_ms) return;
+    if (slot.scheduled_deadline_ms != 0) {
+        auto [first, last] = deadlines_.equal_range(slot.scheduled_deadline_ms);
+        while (first != last && first->second != &slot) ++first;
+        if (first != last) deadlines_.erase(first);
+    }
+    slot.scheduled_deadline_ms = deadline_ms;
+    if (deadline_ms != 0) deadlines_.emplace(deadline_ms, &slot);
+}
+
+void KeyTable::recharge(KeySlot& slot) {
+    bytes_ -= slot.charged_bytes;
+    slot.charged_bytes = slot_overhead_bytes + 2 * (slot.name.key.size() + slot.name.namespace_name.size());
+    if (slot.phase == KeySlot::Phase::resident) slot.charged_bytes += slot.key.memory_bytes();
+    bytes_ += slot.charged_bytes;
+}
+
+void KeyTable::visit_oldest(const std::function<bool(KeySlot&)>& visit) {
+    for (auto it = recency_.begin(); it != recency_.end();) {
+        KeySlot& slot = **it;
+        ++it;
+        if (!visit(slot)) return;
+    }
+}
+
+KeySlot* KeyTable::take_due(uint64_t now_ms) {
+    if (deadlines_.empty() || deadlines_.begin()->first > now_ms) return nullptr;
+    KeySlot* slot = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    slot->scheduled_deadline_ms = 0;
+    return slot;
+}
+
+}  // namespace meridian::node

@@ -1,0 +1,176 @@
+#include "node/maintenance.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace meridian::node {
+
+namespace {
+
+constexpr uint64_t tick_us = 500'000;
+constexpr size_t checkpoint_keys_per_round = 4096;
+constexpr size_t due_keys_per_look = 256;
+constexpr uint64_t retention_interval_us = 60'000'000;
+constexpr uint64_t forget_interval_us = 600'000'000;
+constexpr size_t forget_page = 512;
+
+}  // namespace
+
+Maintenance::Maintenance(Environment environment) : env_(std::move(environment)) {}
+
+void Maintenance::start() {
+    const uint64_t now_us = env_.clock.monotonic_us();
+    next_checkpoint_us_ = now_us + env_.limits.checkpoint_interval_ms * 1000;
+    next_retention_us_ = now_us + retention_interval_us;
+    next_forget_us_ = now_us + forget_interval_us;
+    tick();
+}
+
+void Maintenance::tick() {
+    if (finished_) return;
+    const uint64_t now_us = env_.clock.monotonic_us();
+    const bool log_has_grown = env_.store.usage().log_bytes_since_checkpoint >= env_.limits.checkpoint_log_bytes;
+    if (!checkpointing_ && (now_us >= next_checkpoint_us_ || log_has_grown)) checkpoint_round();
+    if (!looking_for_due_) look_for_due();
+    if (!retaining_ && now_us >= next_retention_us_) retain();
+    if (!forgetting_ && now_us >= next_forget_us_) forget_idempotency({});
+    env_.lane.post_after(tick_us, [this] { tick(); });
+}
+
+void Maintenance::on_shards(std::vector<KeyName> names,
+                            const std::function<void(ShardImpl&, std::vector<KeyName>, std::function<void()>)>& work,
+                            std::function<void()> done) {
+    std::vector<std::vector<KeyName>> by_shard(env_.shards.size());
+    for (KeyName& name : names) by_shard[env_.shard_index(name.namespace_name)].push_back(std::move(name));
+    auto left = std::make_shared<size_t>(0);
+    for (const auto& group : by_shard) *left += !group.empty();
+    auto finished_one = [left, done = std::move(done)] {
+        if (--*left == 0) done();
+    };
+    for (size_t i = 0; i < by_shard.size(); ++i) {
+        if (by_shard[i].empty()) continue;
+        env_.shard_lanes[i]->post([this, i, work, group = std::move(by_shard[i]), finished_one]() mutable {
+            work(*env_.shards[i], std::move(group), [this, finished_one] { env_.lane.post(finished_one); });
+        });
+    }
+}
+
+void Maintenance::checkpoint_round() {
+    std::vector<KeyName> names = env_.store.stale_keys(checkpoint_keys_per_round);
+    next_checkpoint_us_ = env_.clock.monotonic_us() + env_.limits.checkpoint_interval_ms * 1000;
+    const bool too_late = finished_ && env_.clock.monotonic_us() >= finish_deadline_us_;
+    if (names.empty() || too_late || env_.store.usage().failed) {
+        if (finished_) std::exchange(finished_, nullptr)();
+        return;
+    }
+    checkpointing_ = true;
+    on_shards(
+        std::move(names),
+        [](ShardImpl& shard, std::vector<KeyName> group, std::function<void()> done) {
+            shard.checkpoint(std::move(group), [done = std::move(done)](size_t) { done(); });
+        },
+        [this] { on_round_done(); });
+}
+
+void Maintenance::on_round_done() {
+    checkpointing_ = false;
+    if (finished_) checkpoint_round();
+}
+
+void Maintenance::finish(uint64_t deadline_us, std::function<void()> done) {
+    finish_deadline_us_ = deadline_us;
+    finished_ = std::move(done);
+    if (!checkpointing_) checkpoint_round();
+}
+
+void Maintenance::look_for_due() {
+    looking_for_due_ = true;
+    env_.store.scan_due(env_.clock.wall_ms(), due_keys_per_look, [this](std::vector<DueKey> due) {
+        env_.lane.post([this, due = std::move(due)] {
+            if (due.empty() || finished_) {
+                looking_for_due_ = false;
+                return;
+            }
+            std::vector<KeyName> names;
+            for (const DueKey& key : due) names.push_back(key.name);
+            on_shards(
+                std::move(names),
+                [](ShardImpl& shard, std::vector<KeyName> group, std::function<void()> done) {
+                    shard.handle_due(std::move(group), std::move(done));
+                },
+                [this] { looking_for_due_ = false; });
+        });
+    });
+}
+
+// Positions are contiguous and ordered by time, so the first entry that is young enough is found by bisection.
+void Maintenance::retain() {
+    next_retention_us_ = env_.clock.monotonic_us() + retention_interval_us;
+    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t cutoff_ms = now_ms > env_.limits.log_retention_ms ? now_ms - env_.limits.log_retention_ms : 0;
+    retaining_ = true;
+    env_.store.read_log(0, 1, 1, [this, cutoff_ms](LogPage page) {
+        env_.lane.post([this, cutoff_ms, page = std::move(page)] {
+            retaining_ = false;
+            const uint64_t floor = page.gone ? page.floor : 1;
+            const uint64_t next = env_.committer.durable_position() + 1;
+            if (!page.error.empty() || next <= floor) return;
+            const uint64_t log_bytes = env_.store.usage().log_bytes;
+            if (log_bytes > env_.limits.log_retention_bytes) {
+                const double excess =
+                    1.0 - static_cast<double>(env_.limits.log_retention_bytes) / static_cast<double>(log_bytes);
+                env_.store.retain_from(floor + static_cast<uint64_t>(static_cast<double>(next - floor) * excess));
+                return;
+            }
+            retaining_ = true;
+            search_retention(floor, next, cutoff_ms);
+        });
+    });
+}
+
+void Maintenance::search_retention(uint64_t low, uint64_t high, uint64_t cutoff_ms) {
+    if (low == high) {
+        retaining_ = false;
+        env_.store.retain_from(low);
+        return;
+    }
+    const uint64_t middle = low + (high - low) / 2;
+    env_.store.read_log(middle, 1, 1, [this, low, middle, high, cutoff_ms](LogPage page) {
+        env_.lane.post([this, low, middle, high, cutoff_ms, page = std::move(page)] {
+            if (page.entries.empty()) {
+                retaining_ = false;  // the log moved under the search; the next run starts afresh
+            } else if (page.entries[0].wall_ms < cutoff_ms) {
+                search_retention(middle + 1, high, cutoff_ms);
+            } else {
+                search_retention(low, middle, cutoff_ms);
+            }
+        });
+    });
+}
+
+void Maintenance::forget_idempotency(std::string after) {
+    forgetting_ = true;
+    next_forget_us_ = env_.clock.monotonic_us() + forget_interval_us;
+    env_.store.scan_metadata(
+        std::string(idempotency_prefix), std::move(after), forget_page,
+        [this](std::vector<std::pair<std::string, std::string>> page) {
+            env_.lane.post([this, page = std::move(page)] {
+                const uint64_t now_ms = env_.clock.wall_ms();
+                std::vector<MetadataWrite> deletes;
+                for (const auto& [name, bytes] : page) {
+                    const auto record = decode_idempotency(bytes);
+                    const bool old = !record || (record->wall_ms < now_ms &&
+                                                 now_ms - record->wall_ms > env_.limits.idempotency_retention_ms);
+                    if (old) deletes.push_back({name, std::nullopt});
+                }
+                if (!deletes.empty()) env_.committer.submit_metadata(std::move(deletes));
+                if (page.size() < forget_page || finished_) {
+                    forgetting_ = false;
+                } else {
+                    forget_idempotency(page.back().first);
+                }
+            });
+        });
+}
+
+}  // namespace meridian::node

@@ -1,0 +1,63 @@
+// What the node does on its own, on the commit lane: checkpoints in the background, keys whose deadline has come while
+// they were not in memory, log retention, old idempotency records. Never on the path of a write.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/environment.h"
+#include "node/committer.h"
+#include "node/node.h"
+#include "node/shard_impl.h"
+
+namespace meridian::node {
+
+class Maintenance {
+public:
+    struct Environment {
+        Lane& lane;
+        Clock& clock;
+        Store& store;
+        Committer& committer;
+        const NodeLimits& limits;
+        std::vector<ShardImpl*> shards;
+        std::vector<Lane*> shard_lanes;
+        std::function<size_t(std::string_view)> shard_index;
+    };
+    explicit Maintenance(Environment environment);
+
+    void start();
+    // Checkpoints until no key is stale or the monotonic deadline has passed; then `done`, on the commit lane. Nothing
+    // else runs any more.
+    void finish(uint64_t deadline_us, std::function<void()> done);
+
+private:
+    void tick();
+    void checkpoint_round();
+    void on_round_done();
+    void look_for_due();
+    // Splits the names by shard, runs `work` on each shard's lane, and `done` on the commit lane after the last has
+    // finished.
+    void on_shards(std::vector<KeyName> names,
+                   const std::function<void(ShardImpl&, std::vector<KeyName>, std::function<void()>)>& work,
+                   std::function<void()> done);
+    void retain();
+    void search_retention(uint64_t low, uint64_t high, uint64_t cutoff_ms);
+    void forget_idempotency(std::string after);
+
+    const Environment env_;
+    bool checkpointing_ = false;
+    bool looking_for_due_ = false;
+    bool retaining_ = false;
+    bool forgetting_ = false;
+    uint64_t next_checkpoint_us_ = 0;
+    uint64_t next_retention_us_ = 0;
+    uint64_t next_forget_us_ = 0;
+    uint64_t finish_deadline_us_ = 0;
+    std::function<void()> finished_;
+};
+
+}  // namespace meridian::node

@@ -1,0 +1,138 @@
+// One shard: the keys of its namespaces, requests on them, and what waits for the log. See node.h for the contract.
+// Everything here runs on the shard's lane, but the atomics of statistics().
+//
+// Reading order: shard_write.cpp (ops, batches, undo), shard_read.cpp (values, states), shard_keys.cpp (loading,
+// eviction, deadlines), shard_checkpoint.cpp (snapshots), shard_commit.cpp (what became durable, what failed).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/committer.h"
+#include "node/idempotency.h"
+#include "node/key_table.h"
+#include "node/node.h"
+#include "node/node_clock.h"
+#include "node/outbox.h"
+
+namespace meridian::node {
+
+class ShardImpl final : public Shard, public CommitListener {
+public:
+    struct Environment {
+        size_t index = 0;
+        Lane& lane;
+        Clock& clock;
+        NodeClock& stamps;
+        Store& store;
+        Committer& committer;
+        const NodeLimits& limits;
+        size_t cache_bytes_max = 0;
+    };
+    explicit ShardImpl(const Environment& environment);
+
+    // Shard
+    void set_listener(RoomListener* listener) override { listener_ = listener; }
+    Progress write(WriteRequest request, std::function<void(WriteOutcome)> completion) override;
+    Progress undo(UndoRequest request, std::function<void(UndoOutcome)> completion) override;
+    Progress read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
+                        std::function<void(StateOutcome)> completion) override;
+    Progress read_value(std::string namespace_name, std::string key,
+                        std::function<void(ValueOutcome)> completion) override;
+    void barrier(std::function<void()> completion) override;
+
+    // CommitListener
+    void on_durable(uint64_t ticket) override;
+    void on_commit_failed(uint64_t durable, uint64_t unknown_through, uint64_t epoch) override;
+
+    // Snapshots of these keys go to the store as soon as the log allows; `done` runs once, on this lane, with how many
+    // bytes were written. Keys that cannot be read are left out.
+    void checkpoint(std::vector<KeyName> names, std::function<void(size_t bytes)> done);
+    // The store says that the time of these keys has come: tells clients, renews the stored deadline, removes rows that
+    // are past their guard. `done` as above.
+    void handle_due(std::vector<KeyName> names, std::function<void()> done);
+
+    struct Statistics {
+        std::atomic<uint64_t> accepted{0}, rejected{0}, refused{0}, loaded{0}, evicted{0}, checkpoints{0},
+            checkpoint_bytes{0}, resident{0}, resident_bytes{0};
+    };
+    const Statistics& statistics() const { return statistics_; }
+
+private:
+    using WriteDone = std::function<void(WriteOutcome)>;
+
+    // shard_write.cpp
+    Progress write_once(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
+    Progress write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
+    bool overloaded() const;
+    void execute_write(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
+    std::optional<WriteOutcome> refuse_write(const WriteRequest& request) const;
+    std::optional<WriteOutcome> check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
+                                            uint64_t now_ms) const;
+    void execute_undo(const std::shared_ptr<UndoRequest>& request, const std::function<void(UndoOutcome)>& completion);
+    PendingEntry make_entry(const KeySlot& slot, const crdt::KeyApplied& applied, const crdt::EntryStamp& stamp,
+                            Source source, uint64_t client_id, const std::string& op_bytes,
+                            const std::string& idempotency_key, uint64_t batch_following) const;
+    // Gives the entries to the committer and sets the tickets of their keys; the ticket to hold the outcome for.
+    uint64_t submit(Submission submission, std::span<KeySlot* const> slots);
+
+    // shard_read.cpp
+    void execute_read_state(const std::shared_ptr<KeyName>& name, crdt::SequenceForm form,
+                            const std::function<void(StateOutcome)>& completion, bool retry);
+    void execute_read_value(const std::shared_ptr<KeyName>& name, const std::function<void(ValueOutcome)>& completion,
+                            bool retry);
+    std::shared_ptr<const StateFrames> state_frames(KeySlot& slot, crdt::SequenceForm form);
+
+    // shard_keys.cpp
+    // Runs `task` once all keys are in memory (or corrupt): at once if they are.
+    Progress with_keys(std::vector<KeyName> names, std::function<void()> task);
+    struct Gathering;
+    bool gather(const std::shared_ptr<Gathering>& gathering);
+    KeySlot& resident(std::string_view namespace_name, std::string_view key);
+    void load(std::vector<KeyName> names);
+    void on_loaded(std::vector<KeyRecord> records);
+    void restore(KeySlot& slot, const KeyRecord& record);
+    void make_room();
+    void arm_timer();
+    void on_timer();
+    void expire(KeySlot& slot);
+    uint64_t attention_ms(const crdt::Key& key) const;
+    bool evictable(const KeySlot& slot) const;
+
+    // shard_checkpoint.cpp
+    struct CheckpointRun;
+    void next_checkpoint_slice(const std::shared_ptr<CheckpointRun>& run);
+    void checkpoint_slice(const std::shared_ptr<CheckpointRun>& run, const std::vector<KeyName>& names);
+    void on_checkpointed(const std::shared_ptr<CheckpointRun>& run, const std::vector<SnapshotWrite>& written,
+                         const std::string& error);
+    std::optional<SnapshotWrite> snapshot_of(KeySlot& slot);
+
+    // shard_commit.cpp
+    void hold(Held held);
+    void schedule_release();
+    void release();
+    void let_go(Held& held, Durability durability);
+    void publish_statistics();
+
+    const Environment env_;
+    RoomListener* listener_ = nullptr;
+    KeyTable table_;
+    Outbox outbox_;
+    IdempotencyTable idempotency_;
+    std::vector<Task> ready_;  // outcomes that wait for nothing but the end of the call
+    bool release_scheduled_ = false;
+    uint64_t durable_ = 0;  // as told by the committer
+    uint64_t epoch_ = 1;
+    size_t waiting_ = 0;     // requests that wait for keys
+    bool evicting_ = false;  // a checkpoint that makes room is under way
+    uint64_t timer_ms_ = 0;  // wall time for which the timer is armed, 0 = not
+    Statistics statistics_;
+};
+
+}  // namespace meridian::node

@@ -1,0 +1,219 @@
+// Keys in memory: loading, eviction, deadlines.
+#include <algorithm>
+#include <utility>
+
+#include "node/shard_impl.h"
+#include "wire/key_codec.h"
+#include "wire/log_entry.h"
+
+namespace meridian::node {
+
+namespace {
+
+// Wall clocks jump: a timer is never trusted for longer than this.
+constexpr uint64_t timer_ms_max = 10'000;
+// Bounds the work of one call of make_room().
+constexpr size_t eviction_scan_max = 256;
+constexpr size_t eviction_checkpoint_keys = 64;
+
+}  // namespace
+
+ShardImpl::ShardImpl(const Environment& environment)
+    : env_(environment), table_(environment.cache_bytes_max), durable_(environment.store.opening().next_position - 1) {}
+
+// A request that waits for keys. Its slots are pinned, so that none is evicted while the others load.
+struct ShardImpl::Gathering {
+    std::vector<KeySlot*> slots;
+    std::function<void()> task;
+};
+
+Progress ShardImpl::with_keys(std::vector<KeyName> names, std::function<void()> task) {
+    bool all_here = true;
+    std::vector<KeyName> missing;
+    std::vector<KeySlot*> slots;
+    slots.reserve(names.size());
+    for (KeyName& name : names) {
+        KeySlot* slot = table_.find(name.namespace_name, name.key);
+        if (slot == nullptr) {
+            slot = &table_.insert(name);
+            missing.push_back(std::move(name));
+        }
+        all_here = all_here && slot->phase != KeySlot::Phase::loading;
+        slots.push_back(slot);
+    }
+    if (all_here) {
+        task();
+        return Progress::executed;
+    }
+    auto gathering = std::make_shared<Gathering>();
+    gathering->slots = std::move(slots);
+    gathering->task = std::move(task);
+    for (KeySlot* slot : gathering->slots) ++slot->pins;
+    ++waiting_;
+    if (!missing.empty()) load(std::move(missing));
+    gather(gathering);
+    return Progress::waiting;
+}
+
+// Waits for the first slot that is still loading; runs the task once there is none.
+bool ShardImpl::gather(const std::shared_ptr<Gathering>& gathering) {
+    for (KeySlot* slot : gathering->slots) {
+        if (slot->phase == KeySlot::Phase::loading) {
+            slot->waiting.push_back([this, gathering] { gather(gathering); });
+            return false;
+        }
+    }
+    --waiting_;
+    gathering->task();
+    for (KeySlot* slot : gathering->slots) --slot->pins;
+    return true;
+}
+
+// REQUIRES: inside a task given to with_keys() for this key.
+KeySlot& ShardImpl::resident(std::string_view namespace_name, std::string_view key) {
+    return *table_.find(namespace_name, key);
+}
+
+void ShardImpl::load(std::vector<KeyName> names) {
+    env_.store.read_keys(std::move(names), [this](std::vector<KeyRecord> records) {
+        env_.lane.post([this, records = std::move(records)]() mutable { on_loaded(std::move(records)); });
+    });
+}
+
+void ShardImpl::on_loaded(std::vector<KeyRecord> records) {
+    for (const KeyRecord& record : records) {
+        KeySlot* slot = table_.find(record.name.namespace_name, record.name.key);
+        if (slot == nullptr || slot->phase != KeySlot::Phase::loading) continue;
+        restore(*slot, record);
+        statistics_.loaded.fetch_add(1, std::memory_order_relaxed);
+        for (Task& task : std::exchange(slot->waiting, {})) task();
+    }
+    make_room();
+    publish_statistics();
+}
+
+void ShardImpl::restore(KeySlot& slot, const KeyRecord& record) {
+    slot.error = record.error;
+    crdt::Key key;
+    if (slot.error.empty() && record.snapshot) {
+        auto decoded = wire::decode_snapshot(*record.snapshot);
+        if (decoded) {
+            key = *std::move(decoded);
+        } else {
+            slot.error = decoded.error().message;
+        }
+    }
+    for (const std::string& payload : record.tail) {
+        if (!slot.error.empty()) break;
+        const auto bytes = wire::key_delta_of_log_entry(payload);
+        if (!bytes) {
+            slot.error = bytes.error().message;
+            break;
+        }
+        const auto delta = wire::decode_key_delta(*bytes);
+        if (!delta) {
+            slot.error = delta.error().message;
+            break;
+        }
+        // What joining tells clients is of no interest: whoever subscribes is sent the whole state.
+        key.join(*delta, {env_.clock.wall_ms(), env_.stamps});
+    }
+    if (!slot.error.empty()) {
+        slot.error =
+            "key '" + slot.name.key + "' of namespace '" + slot.name.namespace_name + "' cannot be read: " + slot.error;
+        slot.phase = KeySlot::Phase::corrupt;
+        table_.recharge(slot);
+        return;
+    }
+    slot.key = std::move(key);
+    slot.phase = KeySlot::Phase::resident;
+    slot.snapshot_position = record.snapshot_position;
+    slot.ticket = std::max(record.snapshot_position, record.tail_position);
+    table_.changed(slot);
+    arm_timer();
+}
+
+bool ShardImpl::evictable(const KeySlot& slot) const {
+    return slot.pins == 0 && slot.phase != KeySlot::Phase::loading && slot.waiting.empty() && !slot.checkpointing;
+}
+
+void ShardImpl::make_room() {
+    if (!table_.over_limit()) return;
+    std::vector<KeyName> dirty;
+    size_t visited = 0;
+    table_.visit_oldest([&](KeySlot& slot) {
+        if (evictable(slot)) {
+            if (!slot.dirty()) {
+                table_.erase(slot);
+                statistics_.evicted.fetch_add(1, std::memory_order_relaxed);
+            } else if (dirty.size() < eviction_checkpoint_keys) {
+                dirty.push_back(slot.name);
+            }
+        }
+        return table_.over_limit() && ++visited < eviction_scan_max;
+    });
+    if (table_.over_limit() && !dirty.empty() && !std::exchange(evicting_, true)) {
+        checkpoint(std::move(dirty), [this](size_t) {
+            evicting_ = false;
+            make_room();
+        });
+    }
+}
+
+void ShardImpl::arm_timer() {
+    const uint64_t deadline_ms = table_.next_deadline_ms();
+    if (deadline_ms == 0 || (timer_ms_ != 0 && timer_ms_ <= deadline_ms)) return;
+    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t delay_ms = deadline_ms > now_ms ? std::min(deadline_ms - now_ms, timer_ms_max) : 0;
+    timer_ms_ = now_ms + delay_ms;
+    if (timer_ms_ == 0) timer_ms_ = 1;
+    env_.lane.post_after(delay_ms * 1000, [this, armed_ms = timer_ms_] {
+        if (timer_ms_ == armed_ms) timer_ms_ = 0;
+        on_timer();
+    });
+}
+
+void ShardImpl::on_timer() {
+    const uint64_t now_ms = env_.clock.wall_ms();
+    while (KeySlot* slot = table_.take_due(now_ms)) expire(*slot);
+    arm_timer();
+}
+
+void ShardImpl::expire(KeySlot& slot) {
+    Held held;
+    held.ticket = slot.ticket;
+    held.namespace_name = std::make_shared<std::string>(slot.name.namespace_name);
+    for (crdt::ClientDelta& delta : slot.key.expire(env_.clock.wall_ms())) {
+        held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(delta)));
+    }
+    table_.changed(slot);
+    if (!held.frames.empty()) hold(std::move(held));
+}
+
+// When the store is to bring this key up again: clients have to be told, or the row has outlived its guard.
+uint64_t ShardImpl::attention_ms(const crdt::Key& key) const {
+    uint64_t attention_ms = key.next_deadline_ms();
+    const uint64_t expiry_ms = key.expiry().deadline_ms;
+    if (expiry_ms != 0) {
+        const uint64_t guard_ms = env_.limits.expired_row_guard_ms;
+        const uint64_t removal_ms = expiry_ms > UINT64_MAX - guard_ms ? UINT64_MAX : expiry_ms + guard_ms;
+        attention_ms = attention_ms == 0 ? removal_ms : std::min(attention_ms, removal_ms);
+    }
+    return attention_ms;
+}
+
+void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void()> done) {
+    auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
+    with_keys(*shared, [this, shared, done = std::move(done)] {
+        for (const KeyName& name : *shared) {
+            KeySlot& slot = resident(name.namespace_name, name.key);
+            if (slot.phase != KeySlot::Phase::resident) continue;
+            expire(slot);
+            slot.row_outdated = true;
+        }
+        arm_timer();
+        checkpoint(*shared, [done](size_t) { done(); });
+    });
+}
+
+}  // namespace meridian::node

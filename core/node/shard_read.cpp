@@ -1,0 +1,117 @@
+// Values and states.
+#include <utility>
+
+#include "node/shard_impl.h"
+
+namespace meridian::node {
+
+namespace {
+
+template <class Outcome>
+Outcome failed_read(Status status, std::string text) {
+    Outcome outcome;
+    outcome.status = status;
+    outcome.text = std::move(text);
+    return outcome;
+}
+
+constexpr const char* store_failed_text = "the write that this answer depends on was not committed";
+
+}  // namespace
+
+Progress ShardImpl::read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
+                               std::function<void(StateOutcome)> completion) {
+    if (overloaded()) {
+        hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
+                  completion(failed_read<StateOutcome>(Status::overloaded, "too many requests are waiting"));
+              }});
+        return Progress::executed;
+    }
+    auto name = std::make_shared<KeyName>(KeyName{std::move(namespace_name), std::move(key)});
+    return with_keys({*name}, [this, name, form, completion = std::move(completion)] {
+        execute_read_state(name, form, completion, true);
+    });
+}
+
+void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::SequenceForm form,
+                                   const std::function<void(StateOutcome)>& completion, bool retry) {
+    KeySlot& slot = resident(name->namespace_name, name->key);
+    StateOutcome outcome;
+    if (slot.phase == KeySlot::Phase::corrupt) {
+        outcome = failed_read<StateOutcome>(Status::corrupt, slot.error);
+    } else if (!slot.key.visible(env_.clock.wall_ms())) {
+        outcome.status = Status::not_found;
+    } else {
+        outcome.state = state_frames(slot, form);
+    }
+    hold({slot.ticket, nullptr, {}, [this, name, form, completion, retry, outcome](Durability durability) {
+              if (durability == Durability::durable) {
+                  completion(outcome);
+              } else if (retry) {
+                  with_keys({*name},
+                            [this, name, form, completion] { execute_read_state(name, form, completion, false); });
+              } else {
+                  completion(failed_read<StateOutcome>(Status::unavailable, store_failed_text));
+              }
+          }});
+}
+
+std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::SequenceForm form) {
+    auto& cached = slot.state_frames[static_cast<size_t>(form)];
+    if (!cached) {
+        auto state = std::make_shared<StateFrames>();
+        for (crdt::ClientDelta& delta : slot.key.sync({env_.clock.wall_ms(), form})) {
+            state->frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(delta)));
+        }
+        cached = std::move(state);
+    }
+    return cached;
+}
+
+Progress ShardImpl::read_value(std::string namespace_name, std::string key,
+                               std::function<void(ValueOutcome)> completion) {
+    if (overloaded()) {
+        ready_.push_back([completion = std::move(completion)] {
+            completion(failed_read<ValueOutcome>(Status::overloaded, "too many requests are waiting"));
+        });
+        schedule_release();
+        return Progress::executed;
+    }
+    auto name = std::make_shared<KeyName>(KeyName{std::move(namespace_name), std::move(key)});
+    return with_keys({*name},
+                     [this, name, completion = std::move(completion)] { execute_read_value(name, completion, true); });
+}
+
+void ShardImpl::execute_read_value(const std::shared_ptr<KeyName>& name,
+                                   const std::function<void(ValueOutcome)>& completion, bool retry) {
+    KeySlot& slot = resident(name->namespace_name, name->key);
+    const uint64_t now_ms = env_.clock.wall_ms();
+    ValueOutcome outcome;
+    if (slot.phase == KeySlot::Phase::corrupt) {
+        outcome = failed_read<ValueOutcome>(Status::corrupt, slot.error);
+    } else if (!slot.key.visible(now_ms)) {
+        outcome.status = Status::not_found;
+    } else {
+        outcome.text = slot.key.value_json(now_ms);
+    }
+    if (slot.ticket <= durable_) {
+        // Nothing before it can be held that this answer depends on: it need not wait in line.
+        ready_.push_back([completion, outcome = std::move(outcome)] { completion(outcome); });
+        schedule_release();
+        return;
+    }
+    hold({slot.ticket,
+          nullptr,
+          {},
+          [this, name, completion, retry, outcome = std::move(outcome)](Durability durability) {
+              if (durability == Durability::durable) {
+                  completion(outcome);
+              } else if (retry) {
+                  with_keys({*name}, [this, name, completion] { execute_read_value(name, completion, false); });
+              } else {
+                  completion(failed_read<ValueOutcome>(Status::unavailable, store_failed_text));
+              }
+          }});
+}
+
+}  // namespace meridian::node

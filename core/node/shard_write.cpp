@@ -1,0 +1,333 @@
+// Ops, batches and register undo: check, apply in memory, hand to the committer, hold the outcome.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "node/shard_impl.h"
+#include "wire/key_codec.h"
+#include "wire/log_entry.h"
+#include "wire/op_codec.h"
+
+namespace meridian::node {
+
+namespace {
+
+// A log entry is larger than its op: the core delta, the names and the framing.
+constexpr size_t entry_overhead_bytes = 512;
+
+// A ticket that on_commit_failed settles: of what was applied after its epoch had ended.
+constexpr uint64_t ticket_of_ended_epoch = UINT64_MAX;
+
+WriteOutcome failed_write(Status status, std::string text, size_t item = 0) {
+    WriteOutcome outcome;
+    outcome.status = status;
+    outcome.text = std::move(text);
+    outcome.rejected_item = item;
+    return outcome;
+}
+
+Status status_of(Durability durability) {
+    return durability == Durability::unknown ? Status::outcome_unknown : Status::unavailable;
+}
+
+const char* text_of(Durability durability) {
+    return durability == Durability::unknown ? "the store failed while the write was in flight"
+                                             : "the write was not committed";
+}
+
+}  // namespace
+
+bool ShardImpl::overloaded() const {
+    return waiting_ + outbox_.size() >= env_.limits.waiting_requests_max;
+}
+
+// Reasons to refuse that need no key.
+std::optional<WriteOutcome> ShardImpl::refuse_write(const WriteRequest& request) const {
+    if (request.items.empty()) return failed_write(Status::rejected, "batch must not be empty");
+    if (request.items.size() > env_.limits.batch_items_max) {
+        return failed_write(Status::rejected, "invalid operation: batch of " + std::to_string(request.items.size()) +
+                                                  " items, at most " + std::to_string(env_.limits.batch_items_max));
+    }
+    size_t bytes = 0;
+    for (size_t i = 0; i < request.items.size(); ++i) {
+        const WriteItem& item = request.items[i];
+        if (item.key.size() > env_.limits.key_bytes_max) {
+            return failed_write(Status::rejected,
+                                "invalid operation: crdt id of " + std::to_string(item.key.size()) +
+                                    " bytes, at most " + std::to_string(env_.limits.key_bytes_max),
+                                i);
+        }
+        bytes += 2 * (item.op_bytes.size() + item.key.size()) + entry_overhead_bytes;
+    }
+    switch (env_.committer.reserve(bytes)) {
+        case Refusal::none:
+            break;
+        case Refusal::overloaded:
+            return failed_write(Status::overloaded, "too many writes wait for the log");
+        case Refusal::unavailable: {
+            const std::string why = env_.committer.failure();
+            return failed_write(Status::unavailable, why.empty() ? "the log has no space" : why);
+        }
+    }
+    if (overloaded()) return failed_write(Status::overloaded, "too many requests are waiting");
+    if (table_.bytes() > 2 * env_.cache_bytes_max) {
+        return failed_write(Status::overloaded, "the state cache is full of keys that wait for a checkpoint");
+    }
+    return std::nullopt;
+}
+
+Progress ShardImpl::write(WriteRequest request, std::function<void(WriteOutcome)> completion) {
+    if (auto refused = refuse_write(request)) {
+        auto& counter = refused->status == Status::rejected ? statistics_.rejected : statistics_.refused;
+        counter.fetch_add(1, std::memory_order_relaxed);
+        hold({0, nullptr, {}, [completion = std::move(completion), outcome = *std::move(refused)](Durability) {
+                  completion(outcome);
+              }});
+        return Progress::executed;
+    }
+    auto shared = std::make_shared<WriteRequest>(std::move(request));
+    return shared->idempotency_key.empty() ? write_on_keys(shared, completion) : write_once(shared, completion);
+}
+
+Progress ShardImpl::write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
+    std::vector<KeyName> names;
+    names.reserve(request->items.size());
+    for (const WriteItem& item : request->items) names.push_back({request->namespace_name, item.key});
+    return with_keys(std::move(names), [this, request, completion] { execute_write(request, completion); });
+}
+
+// With an Idempotency-Key: the first request's answer if there was one, in memory or in the store, else the write
+// itself.
+Progress ShardImpl::write_once(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
+    const auto answer_from = [this, request, completion](const std::string& bytes, uint64_t ticket) {
+        const auto record = decode_idempotency(bytes);
+        if (!record) return false;
+        hold({ticket, nullptr, {}, [completion, outcome = replay(*record, *request)](Durability durability) {
+                  completion(durability == Durability::durable
+                                 ? outcome
+                                 : failed_write(status_of(durability), text_of(durability)));
+              }});
+        return true;
+    };
+    const std::string name = idempotency_name(*request);
+    if (const auto* pending = idempotency_.find(name)) {
+        if (answer_from(pending->record, pending->ticket)) return Progress::executed;
+    }
+    ++waiting_;
+    env_.store.read_metadata(
+        {name}, [this, request, completion, answer_from, name](std::vector<std::optional<std::string>> found) {
+            env_.lane.post([this, request, completion, answer_from, name, found = std::move(found)] {
+                --waiting_;
+                if (!found.empty() && found[0] && answer_from(*found[0], 0)) return;
+                // A twin may have been executed meanwhile.
+                const auto* pending = idempotency_.find(name);
+                if (pending != nullptr && answer_from(pending->record, pending->ticket)) return;
+                write_on_keys(request, completion);
+            });
+        });
+    return Progress::waiting;
+}
+
+std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
+                                                   uint64_t now_ms) const {
+    if (request.items.size() == 1) {
+        auto rejection = slots[0]->key.check(request.items[0].op, env_.limits.crdt, now_ms);
+        if (!rejection) return std::nullopt;
+        return failed_write(Status::rejected, std::move(rejection->text));
+    }
+    std::map<KeySlot*, crdt::KeyOverlay> overlays;
+    for (size_t i = 0; i < slots.size(); ++i) {
+        auto overlay = overlays.find(slots[i]);
+        if (overlay == overlays.end()) {
+            overlay = overlays.emplace(slots[i], crdt::KeyOverlay(slots[i]->key, now_ms)).first;
+        }
+        auto rejection = overlay->second.check_next(request.items[i].op, env_.limits.crdt);
+        if (rejection) return failed_write(Status::rejected, std::move(rejection->text), i);
+    }
+    return std::nullopt;
+}
+
+void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
+    const uint64_t now_ms = env_.clock.wall_ms();
+    const auto answer_now = [this, &completion](WriteOutcome outcome, uint64_t ticket) {
+        hold({ticket, nullptr, {}, [completion, outcome = std::move(outcome)](Durability durability) {
+                  completion(durability == Durability::durable
+                                 ? outcome
+                                 : failed_write(status_of(durability), text_of(durability)));
+              }});
+    };
+
+    std::vector<KeySlot*> slots;
+    slots.reserve(request->items.size());
+    uint64_t ticket = 0;
+    for (const WriteItem& item : request->items) {
+        slots.push_back(&resident(request->namespace_name, item.key));
+        if (slots.back()->phase == KeySlot::Phase::corrupt) {
+            statistics_.refused.fetch_add(1, std::memory_order_relaxed);
+            return answer_now(failed_write(Status::corrupt, slots.back()->error), 0);
+        }
+        ticket = std::max(ticket, slots.back()->ticket);
+    }
+    if (auto rejected = check_items(*request, slots, now_ms)) {
+        statistics_.rejected.fetch_add(1, std::memory_order_relaxed);
+        return answer_now(*std::move(rejected), ticket);
+    }
+
+    // From here on nothing can be refused: the whole batch happens.
+    struct Change {
+        size_t item;
+        crdt::EntryStamp stamp;
+        crdt::KeyApplied applied;
+    };
+    std::vector<Change> changes;
+    Held held;
+    WriteOutcome outcome;
+    outcome.items.resize(request->items.size());
+    for (size_t i = 0; i < request->items.size(); ++i) {
+        const WriteItem& item = request->items[i];
+        const crdt::EntryStamp stamp{env_.stamps.next_stamp(), env_.committer.incarnation()};
+        crdt::KeyApplied applied = slots[i]->key.apply(item.op, item.ttl_ms, {stamp, env_.stamps});
+        ItemOutcome& item_outcome = outcome.items[i];
+        item_outcome.changed = applied.changed;
+        item_outcome.conflict = applied.conflict;
+        for (crdt::ClientDelta& view : applied.views) {
+            held.frames.push_back(std::make_shared<DeltaFrame>(item.key, std::move(view)));
+            if (!item_outcome.delta) item_outcome.delta = held.frames.back();
+        }
+        if (applied.changed) changes.push_back({i, stamp, std::move(applied)});
+    }
+    statistics_.accepted.fetch_add(request->items.size(), std::memory_order_relaxed);
+    if (changes.empty()) return answer_now(std::move(outcome), ticket);
+
+    Submission submission;
+    submission.shard = env_.index;
+    std::vector<KeySlot*> changed;
+    for (size_t c = 0; c < changes.size(); ++c) {
+        const Change& change = changes[c];
+        KeySlot& slot = *slots[change.item];
+        submission.entries.push_back(make_entry(slot, change.applied, change.stamp, request->source, request->client_id,
+                                                request->items[change.item].op_bytes, request->idempotency_key,
+                                                changes.size() - 1 - c));
+        changed.push_back(&slot);
+    }
+    std::string idempotency, idempotency_record;
+    if (!request->idempotency_key.empty()) {
+        idempotency = idempotency_name(*request);
+        std::string record = encode_idempotency(make_idempotency(*request, outcome, now_ms));
+        submission.metadata.push_back({idempotency, record});
+        idempotency_record = std::move(record);
+    }
+    held.ticket = submit(std::move(submission), changed);
+    if (!idempotency.empty()) idempotency_.add(idempotency, {std::move(idempotency_record), held.ticket});
+    held.namespace_name = std::make_shared<std::string>(request->namespace_name);
+    held.done = [this, completion, idempotency = std::move(idempotency),
+                 outcome = std::move(outcome)](Durability durability) mutable {
+        if (!idempotency.empty()) idempotency_.erase(idempotency);
+        completion(durability == Durability::durable ? std::move(outcome)
+                                                     : failed_write(status_of(durability), text_of(durability)));
+    };
+    hold(std::move(held));
+    arm_timer();
+}
+
+PendingEntry ShardImpl::make_entry(const KeySlot& slot, const crdt::KeyApplied& applied, const crdt::EntryStamp& stamp,
+                                   Source source, uint64_t client_id, const std::string& op_bytes,
+                                   const std::string& idempotency_key, uint64_t batch_following) const {
+    wire::LogEntryPayload payload;
+    payload.stamp = stamp;
+    payload.batch_following = batch_following;
+    payload.source = static_cast<uint8_t>(source);
+    payload.client_id = client_id;
+    payload.key_delta = wire::encode_key_delta(applied.delta);
+    payload.op_bytes = op_bytes;
+    payload.idempotency_key = idempotency_key;
+    PendingEntry entry;
+    entry.name = slot.name;
+    entry.wall_ms = stamp.hlc.wall_ms;
+    entry.deadline_ms = attention_ms(slot.key);
+    entry.payload = wire::encode_log_entry(payload);
+    return entry;
+}
+
+uint64_t ShardImpl::submit(Submission submission, std::span<KeySlot* const> slots) {
+    const uint64_t last = env_.committer.submit(std::move(submission), epoch_).value_or(ticket_of_ended_epoch);
+    const uint64_t first = last == ticket_of_ended_epoch ? last : last - (slots.size() - 1);
+    for (size_t i = 0; i < slots.size(); ++i) {
+        slots[i]->ticket = last == ticket_of_ended_epoch ? last : first + i;
+        table_.changed(*slots[i]);
+    }
+    return last;
+}
+
+Progress ShardImpl::undo(UndoRequest request, std::function<void(UndoOutcome)> completion) {
+    WriteRequest probe;
+    probe.items.push_back({request.key, crdt::LwwRegisterOp{}, request.request_bytes, std::nullopt});
+    if (auto refused = refuse_write(probe)) {
+        hold({0, nullptr, {}, [completion = std::move(completion), outcome = *std::move(refused)](Durability) {
+                  UndoOutcome undo_outcome;
+                  undo_outcome.status = outcome.status;
+                  undo_outcome.text = outcome.text;
+                  completion(undo_outcome);
+              }});
+        return Progress::executed;
+    }
+    auto shared = std::make_shared<UndoRequest>(std::move(request));
+    return with_keys({{shared->namespace_name, shared->key}},
+                     [this, shared, completion = std::move(completion)] { execute_undo(shared, completion); });
+}
+
+void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
+                             const std::function<void(UndoOutcome)>& completion) {
+    KeySlot& slot = resident(request->namespace_name, request->key);
+    Held held;
+    held.ticket = slot.ticket;
+    UndoOutcome outcome;
+    if (slot.phase == KeySlot::Phase::corrupt) {
+        outcome.status = Status::corrupt;
+        outcome.text = slot.error;
+    } else {
+        switch (slot.key.check_undo(request->target, env_.clock.wall_ms())) {
+            case crdt::Key::UndoCheck::wrong_type:
+                outcome.status = Status::rejected;
+                outcome.text = "invalid operation: crdt is not a lwwregister";
+                break;
+            case crdt::Key::UndoCheck::overwritten:
+                outcome.skipped = true;
+                outcome.text = "entry has been overwritten by a concurrent write";
+                break;
+            case crdt::Key::UndoCheck::possible: {
+                const crdt::EntryStamp stamp{env_.stamps.next_stamp(), env_.committer.incarnation()};
+                crdt::KeyApplied applied =
+                    slot.key.apply_undo(request->target, request->restore, request->client_id, {stamp, env_.stamps});
+                if (!applied.changed) {
+                    outcome.skipped = true;
+                    outcome.text = "restore value is identical to current";
+                    break;
+                }
+                Submission submission;
+                submission.shard = env_.index;
+                submission.entries.push_back(
+                    make_entry(slot, applied, stamp, Source::undo, request->client_id, request->request_bytes, {}, 0));
+                KeySlot* const slots[] = {&slot};
+                held.ticket = submit(std::move(submission), slots);
+                held.namespace_name = std::make_shared<std::string>(request->namespace_name);
+                for (crdt::ClientDelta& view : applied.views) {
+                    held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(view)));
+                }
+                statistics_.accepted.fetch_add(1, std::memory_order_relaxed);
+                break;
+            }
+        }
+    }
+    held.done = [completion, outcome = std::move(outcome)](Durability durability) mutable {
+        if (durability != Durability::durable) {
+            outcome = {};
+            outcome.status = status_of(durability);
+            outcome.text = text_of(durability);
+        }
+        completion(std::move(outcome));
+    };
+    hold(std::move(held));
+}
+
+}  // namespace meridian::node

@@ -1,0 +1,301 @@
+// What happens to keys over time: eviction, checkpoints, expiry, presence, idempotency, log retention.
+#include "harness.h"
+#include "wire/log_entry.h"
+
+namespace meridian::node {
+
+class KeyLifeTest : public CppUnit::TestFixture {
+    CPPUNIT_TEST_SUITE(KeyLifeTest);
+    CPPUNIT_TEST(an_evicted_key_is_loaded_again_as_it_was);
+    CPPUNIT_TEST(memory_stays_below_the_cache_limit);
+    CPPUNIT_TEST(a_clean_stop_leaves_no_stale_key);
+    CPPUNIT_TEST(a_state_contains_every_delta_told_before_it);
+    CPPUNIT_TEST(the_state_of_a_key_is_encoded_once_for_all_who_ask);
+    CPPUNIT_TEST(a_key_past_its_expiry_reads_as_absent_and_starts_afresh);
+    CPPUNIT_TEST(an_op_without_ttl_clears_the_expiry);
+    CPPUNIT_TEST(subscribers_are_told_to_empty_a_set_at_its_expiry);
+    CPPUNIT_TEST(a_key_that_expires_while_evicted_is_told_too);
+    CPPUNIT_TEST(the_row_of_an_expired_key_goes_after_its_guard);
+    CPPUNIT_TEST(a_presence_entry_is_dropped_at_its_deadline_without_a_write);
+    CPPUNIT_TEST(a_repeated_idempotency_key_is_answered_and_not_applied);
+    CPPUNIT_TEST(an_idempotency_key_with_another_request_is_refused);
+    CPPUNIT_TEST(an_idempotency_key_works_while_its_first_request_is_in_flight);
+    CPPUNIT_TEST(old_idempotency_records_are_forgotten);
+    CPPUNIT_TEST(the_log_is_cut_behind_its_retention);
+    CPPUNIT_TEST(stamps_never_go_back_over_restarts_and_clock_jumps);
+    CPPUNIT_TEST(a_key_that_cannot_be_read_is_refused_and_the_others_go_on);
+    CPPUNIT_TEST_SUITE_END();
+
+    static crdt::Op add(const std::string& element, uint8_t number) {
+        crdt::Tag tag{};
+        tag[0] = number;
+        return crdt::OrSetAdd{JsonValue::string(element), tag, 0, 0};
+    }
+    static crdt::Op heartbeat(uint64_t client_id, uint64_t wall_ms, uint64_t ttl_ms) {
+        return crdt::PresenceHeartbeat{client_id, JsonValue::string("here"), {wall_ms, 0, client_id}, ttl_ms};
+    }
+
+public:
+    void an_evicted_key_is_loaded_again_as_it_was() {
+        NodeLimits limits;
+        limits.cache_bytes_max = 20'000;
+        limits.checkpoint_interval_ms = 50;
+        Harness h(base_seed(), limits);
+        for (int round = 0; round < 3; ++round) {
+            for (int i = 0; i < 100; ++i) {
+                CPPUNIT_ASSERT(h.write(request("room", {increment("gc:" + std::to_string(i), 1, 1)})).status ==
+                               Status::ok);
+            }
+            h.world.run_for(2'000'000);
+        }
+        CPPUNIT_ASSERT(h.node->statistics().keys_evicted > 100);
+        for (int i = 0; i < 100; ++i) {
+            CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":3},\"total\":3}"),
+                                 h.value("room", "gc:" + std::to_string(i)));
+        }
+        CPPUNIT_ASSERT_EQUAL(std::string(), h.store->violation());
+    }
+
+    void memory_stays_below_the_cache_limit() {
+        NodeLimits limits;
+        limits.cache_bytes_max = 40'000;
+        limits.checkpoint_interval_ms = 50;
+        Harness h(base_seed(), limits);
+        uint64_t most = 0;
+        for (int i = 0; i < 2000; ++i) {
+            h.submit(request("room", {increment("gc:" + std::to_string(i), 1, 1)}));
+            h.world.run_for(1000);
+            most = std::max(most, h.node->statistics().resident_bytes);
+        }
+        h.world.run_for(2'000'000);
+        CPPUNIT_ASSERT(h.node->statistics().resident_bytes <= limits.cache_bytes_max);
+        CPPUNIT_ASSERT(most <= 3 * limits.cache_bytes_max);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2000}, h.disk.last_position());
+    }
+
+    void a_clean_stop_leaves_no_stale_key() {
+        Harness h(base_seed());
+        for (int i = 0; i < 200; ++i) h.write(request("room", {increment("gc:" + std::to_string(i % 50), 1, 1)}));
+        CPPUNIT_ASSERT(!h.store->stale_keys(1).empty());
+        h.stop();
+        CPPUNIT_ASSERT(h.store->stale_keys(1).empty());
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:1", 1, 1)})).status == Status::unavailable);
+    }
+
+    void a_state_contains_every_delta_told_before_it() {
+        Harness h(base_seed());
+        uint64_t expected = 0;
+        for (int i = 0; i < 200; ++i) {
+            h.submit(request("room", {increment("gc:a", 1, 1)}));
+            if (i % 3 == 0) h.world.step(UINT64_MAX);
+            if (i % 10 != 9) continue;
+            const StateOutcome outcome = h.state("room", "gc:a");
+            CPPUNIT_ASSERT(outcome.status == Status::ok);
+            const auto& delta = std::get<crdt::GCounterClientDelta>(outcome.state->frames.at(0)->delta());
+            uint64_t told = 0;
+            for (const Seen& seen : h.seen) {
+                told = std::max(told, std::get<crdt::GCounterClientDelta>(seen.frame->delta()).counters.at(0).second);
+            }
+            // Told so far, and not more: the next delta given out is the next increment.
+            CPPUNIT_ASSERT(delta.counters.at(0).second >= told || h.seen.empty());
+            CPPUNIT_ASSERT(delta.counters.at(0).second >= expected);
+            expected = delta.counters.at(0).second;
+        }
+    }
+
+    void the_state_of_a_key_is_encoded_once_for_all_who_ask() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        const auto first = h.state("room", "gc:a").state;
+        const auto second = h.state("room", "gc:a").state;
+        CPPUNIT_ASSERT(first == second);
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        CPPUNIT_ASSERT(h.state("room", "gc:a").state != first);
+        CPPUNIT_ASSERT(h.state("room", "none").status == Status::not_found);
+    }
+
+    void a_key_past_its_expiry_reads_as_absent_and_starts_afresh() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 100, 5000)}));
+        h.world.run_for(4'000'000);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":100},\"total\":100}"), h.value("room", "gc:a"));
+        h.world.run_for(1'100'000);
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:a"));
+        h.restart(false);
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:a"));
+        h.write(request("room", {assign("gc:a", "another type", 1, 1)}));
+        CPPUNIT_ASSERT(h.value("room", "gc:a").find("another type") != std::string::npos);
+        h.restart(false);
+        CPPUNIT_ASSERT(h.value("room", "gc:a").find("another type") != std::string::npos);
+    }
+
+    void an_op_without_ttl_clears_the_expiry() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 1, 5000)}));
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        h.world.run_for(10'000'000);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":2},\"total\":2}"), h.value("room", "gc:a"));
+    }
+
+    void subscribers_are_told_to_empty_a_set_at_its_expiry() {
+        Harness h(base_seed());
+        h.write(request("room", {item("or:a", add("x", 1), 5000)}));
+        h.seen.clear();
+        h.world.run_for(6'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.seen.size());
+        const auto& delta = std::get<crdt::OrSetClientDelta>(h.seen[0].frame->delta());
+        CPPUNIT_ASSERT_EQUAL(std::string("\"x\""), delta.removes.at(0).first);
+        h.world.run_for(60'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.seen.size());
+    }
+
+    void a_key_that_expires_while_evicted_is_told_too() {
+        NodeLimits limits;
+        limits.cache_bytes_max = 4'000;
+        limits.checkpoint_interval_ms = 50;
+        Harness h(base_seed(), limits, 1);
+        h.write(request("room", {item("or:a", add("x", 1), 8000)}));
+        for (int i = 0; i < 50; ++i) h.write(request("room", {increment("gc:" + std::to_string(i), 1, 1)}));
+        h.world.run_for(3'000'000);
+        for (int i = 0; i < 50; ++i) h.value("room", "gc:" + std::to_string(i));
+        h.seen.clear();
+        h.world.run_for(7'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.seen.size());
+        CPPUNIT_ASSERT_EQUAL(std::string("or:a"), h.seen[0].frame->key());
+    }
+
+    void the_row_of_an_expired_key_goes_after_its_guard() {
+        NodeLimits limits;
+        limits.expired_row_guard_ms = 20'000;
+        Harness h(base_seed(), limits);
+        h.write(request("room", {item("or:a", add("x", 1), 1000)}));
+        h.world.run_for(15'000'000);
+        CPPUNIT_ASSERT(h.disk.rows.at({"room", "or:a"}).state.has_value());
+        h.world.run_for(10'000'000);
+        CPPUNIT_ASSERT(!h.disk.rows.at({"room", "or:a"}).state.has_value());
+        h.restart(false);
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "or:a"));
+        h.write(request("room", {item("or:a", add("x", 1))}));
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"elements\":[\"x\"]}"), h.value("room", "or:a"));
+        h.restart(false);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"elements\":[\"x\"]}"), h.value("room", "or:a"));
+    }
+
+    void a_presence_entry_is_dropped_at_its_deadline_without_a_write() {
+        Harness h(base_seed());
+        h.write(request("room", {item("pr:a", heartbeat(5, h.world.wall_ms(), 3000))}));
+        CPPUNIT_ASSERT(h.value("room", "pr:a").find("\"5\"") != std::string::npos);
+        const uint64_t positions = h.disk.last_position();
+        h.seen.clear();
+        h.world.run_for(4'000'000);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"entries\":{}}"), h.value("room", "pr:a"));
+        CPPUNIT_ASSERT_EQUAL(positions, h.disk.last_position());
+        // Departure for TypeScript and Python, then the tombstone for Rust replicas.
+        CPPUNIT_ASSERT_EQUAL(size_t{2}, h.seen.size());
+        CPPUNIT_ASSERT(!std::get<crdt::PresenceClientDelta>(h.seen[0].frame->delta()).changes.at(0).second);
+        CPPUNIT_ASSERT(std::get<crdt::PresenceClientDelta>(h.seen[1].frame->delta()).changes.at(0).second);
+        h.write(request("room", {item("pr:a", heartbeat(5, h.world.wall_ms(), 3000))}));
+        CPPUNIT_ASSERT(h.value("room", "pr:a").find("\"5\"") != std::string::npos);
+    }
+
+    void a_repeated_idempotency_key_is_answered_and_not_applied() {
+        Harness h(base_seed());
+        const WriteOutcome first = h.write(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        const WriteOutcome again = h.write(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        CPPUNIT_ASSERT(again.status == Status::ok && again.items.at(0).changed);
+        CPPUNIT_ASSERT(first.items[0].delta->delta() == again.items[0].delta->delta());
+        h.restart(false);
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 5)}, "k1")).status == Status::ok);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":5},\"total\":5}"), h.value("room", "gc:a"));
+        h.write(request("room", {increment("gc:a", 1, 5)}, "k2"));
+        h.write(request("room", {increment("gc:a", 1, 5)}));
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":15},\"total\":15}"), h.value("room", "gc:a"));
+    }
+
+    void an_idempotency_key_with_another_request_is_refused() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 6)}, "k1")).status ==
+                       Status::idempotency_mismatch);
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:b", 1, 5)}, "k1")).status ==
+                       Status::idempotency_mismatch);
+        // Another namespace is another key.
+        CPPUNIT_ASSERT(h.write(request("other", {increment("gc:a", 1, 6)}, "k1")).status == Status::ok);
+    }
+
+    void an_idempotency_key_works_while_its_first_request_is_in_flight() {
+        Harness h(base_seed());
+        std::vector<std::shared_ptr<std::optional<WriteOutcome>>> results;
+        for (int i = 0; i < 10; ++i) {
+            results.push_back(h.submit(request("room", {increment("gc:a", 1, 5)}, "k1")));
+            if (i % 2 == 0) h.world.run_for(h.world.below(600));
+        }
+        CPPUNIT_ASSERT(h.world.run_until([&] {
+            for (const auto& result : results) {
+                if (!result->has_value()) return false;
+            }
+            return true;
+        }));
+        for (const auto& result : results)
+            CPPUNIT_ASSERT((*result)->status == Status::ok && (*result)->items.at(0).changed);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":5},\"total\":5}"), h.value("room", "gc:a"));
+    }
+
+    void old_idempotency_records_are_forgotten() {
+        NodeLimits limits;
+        limits.idempotency_retention_ms = 60'000;
+        Harness h(base_seed(), limits);
+        h.write(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        CPPUNIT_ASSERT_EQUAL(size_t{2}, h.disk.metadata.size());
+        h.world.run_for(1'300'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.disk.metadata.size());
+    }
+
+    void the_log_is_cut_behind_its_retention() {
+        NodeLimits limits;
+        limits.log_retention_ms = 300'000;
+        Harness h(base_seed(), limits);
+        for (int i = 0; i < 30; ++i) {
+            h.write(request("room", {increment("gc:a", 1, 1)}));
+            h.world.run_for(60'000'000);
+        }
+        CPPUNIT_ASSERT(h.disk.floor > 20 && h.disk.floor < 30);
+        h.restart(false);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":30},\"total\":30}"), h.value("room", "gc:a"));
+    }
+
+    void stamps_never_go_back_over_restarts_and_clock_jumps() {
+        Harness h(base_seed());
+        for (int i = 0; i < 6; ++i) {
+            h.write(request("room", {increment("gc:a", 1, 1)}));
+            h.write(request("room", {increment("gc:b", 1, 1)}));
+            h.world.jump_wall_ms(i % 2 == 0 ? -3'600'000 : 1000);
+            h.restart(i % 3 == 0);
+        }
+        crdt::EntryStamp last;
+        for (const LogEntry& entry : h.disk.log) {
+            const crdt::EntryStamp stamp = wire::decode_log_entry(entry.payload)->stamp;
+            CPPUNIT_ASSERT(last.hlc < stamp.hlc);
+            last = stamp;
+        }
+        CPPUNIT_ASSERT_EQUAL(size_t{12}, h.disk.log.size());
+    }
+
+    void a_key_that_cannot_be_read_is_refused_and_the_others_go_on() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        h.write(request("room", {increment("gc:b", 1, 1)}));
+        h.stop();
+        h.disk.rows.at({"room", "gc:a"}).state = "garbage";
+        h.restart(false);
+        CPPUNIT_ASSERT_EQUAL(std::string("<corrupt>"), h.value("room", "gc:a"));
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 1)})).status == Status::corrupt);
+        const WriteOutcome batch = h.write(request("room", {increment("gc:b", 1, 1), increment("gc:a", 1, 1)}));
+        CPPUNIT_ASSERT(batch.status == Status::corrupt);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":1},\"total\":1}"), h.value("room", "gc:b"));
+    }
+};
+
+CPPUNIT_TEST_SUITE_REGISTRATION(KeyLifeTest);
+
+}  // namespace meridian::node
