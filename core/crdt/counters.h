@@ -7,8 +7,8 @@
 // maximum-merge stays right.
 //
 // Increments carry no identity: the same op applied twice counts twice. Deltas carry totals and may be joined any
-// number of times. Sums saturate at 2^64-1; a PNCounter's value is computed in 128 bits and clamped to a signed 64-bit
-// integer.
+// number of times. Sums saturate at 2^64-1; a PNCounter's value is the exact difference of the two sums, clamped to a
+// signed 64-bit integer.
 #pragma once
 
 #include <cstdint>

@@ -46,6 +46,7 @@ public:
     using ClientDelta = CrdtMapClientDelta;
     struct Delta {
         std::vector<std::pair<std::string, InnerDelta>> entries;  // ascending keys
+        friend bool operator==(const Delta&, const Delta&) = default;
     };
     using Entries = std::map<std::string, InnerValue, std::less<>>;
 
@@ -65,7 +66,7 @@ public:
     // For decoders of snapshots.
     static CrdtMap restore(Entries entries);
 
-    // Of the presences inside, as Presence has them.
+    // Of the values inside; see crdt/deadlines.h.
     uint64_t next_deadline_ms() const;
     std::vector<ClientDelta> expire(uint64_t now_ms);
 
@@ -75,7 +76,7 @@ private:
     void count_out(const std::string& key, const InnerValue& value);
 
     Entries entries_;
-    std::set<std::pair<uint64_t, std::string>> due_;  // next deadline of each presence that has one, and its key
+    std::set<std::pair<uint64_t, std::string>> due_;  // next deadline of each value that has one, and its key
     size_t memory_bytes_ = 0;
 };
 

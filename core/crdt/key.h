@@ -1,8 +1,9 @@
 // A key: (generation, type, value, expiry), and its join.
 //
-// Join: the greater generation wins whole; then the lower type code wins (concurrent first ops of different types); then the
-// values join; the expiry is that of the write greatest by its entry stamp. A key past its expiry reads as absent, and the
-// next op starts the next generation. The first generation is 1, so that concurrent first writes on two nodes join.
+// Join: the greater generation wins whole; then the lower type code wins (concurrent first ops of different types);
+// then the values join; the expiry is that of the write greatest by its entry stamp. A key past its expiry reads as
+// absent, and the next op starts the next generation. The first generation is 1, so that concurrent first writes on two
+// nodes join.
 //
 // Plain data; not thread-safe; no clock: `now_ms` is given.
 #pragma once
@@ -30,8 +31,8 @@ namespace meridian::crdt {
 
 // index() + 1 is the type code, in both.
 using Value = std::variant<GCounter, PnCounter, OrSet, LwwRegister, Presence, CrdtMap, Rga, Tree>;
-using Delta = std::variant<GCounter::Delta, PnCounter::Delta, OrSet::Delta, LwwRegister::Delta, Presence::Delta, CrdtMap::Delta,
-                           Rga::Delta, Tree::Delta>;
+using Delta = std::variant<GCounter::Delta, PnCounter::Delta, OrSet::Delta, LwwRegister::Delta, Presence::Delta,
+                           CrdtMap::Delta, Rga::Delta, Tree::Delta>;
 
 struct Expiry {
     uint64_t deadline_ms = 0;  // wall time; 0 = never
@@ -47,7 +48,7 @@ struct KeyDelta {
 };
 
 struct KeyApplied {
-    bool changed = false;             // false: nothing to log
+    bool changed = false;  // false: nothing to log
     KeyDelta delta;
     std::vector<ClientDelta> views;
     std::optional<Conflict> conflict;
@@ -58,7 +59,7 @@ public:
     // Never written: no generation, no value.
     Key() = default;
 
-    uint64_t generation() const { return generation_; }   // 0 = never written
+    uint64_t generation() const { return generation_; }  // 0 = never written
     const Expiry& expiry() const { return expiry_; }
     // REQUIRES: generation() > 0.
     const Value& value() const { return *value_; }
@@ -70,10 +71,12 @@ public:
 
     // Predicts the rejection of one op; see KeyOverlay for batches. Changes nothing.
     std::optional<Rejection> check(const Op& op, const Limits& limits, uint64_t now_ms) const;
-    // REQUIRES: check() passed. `ttl_ms`: the expiry that this op sets; absent clears it. An op that changes neither the value nor the
-    // expiry is not `changed`; on a key that is not visible nothing is created then.
+    // REQUIRES: check() passed. `ttl_ms`: the expiry that this op sets; absent clears it. An op that changes neither
+    // the value nor the expiry is not `changed`; on a key that is not visible nothing is created then.
     KeyApplied apply(const Op& op, std::optional<uint64_t> ttl_ms, const ApplyContext& context);
-    // Gives what clients must be told, in order; empty if nothing visible changed.
+    // Gives what clients must be told, in order; empty if nothing visible changed. When the value is replaced whole, or
+    // has expired by the delta's expiry, clients are first told what empties the old one, where the wire can. The type
+    // of the deltas may differ then.
     std::vector<ClientDelta> join(const KeyDelta& delta, const JoinContext& context);
 
     // The whole state as a delta; REQUIRES generation() > 0.
@@ -83,16 +86,18 @@ public:
     // REQUIRES: visible(now_ms).
     std::string value_json(uint64_t now_ms) const;
 
-    // Register undo (crdts.md section 5.2). REQUIRES for apply_undo: check_undo gave `possible`.
+    // Register undo (crdts.md section 5.2). REQUIRES for apply_undo: check_undo gave `possible`. It is a write like any
+    // other, so it clears the expiry; not `changed` only if the clock has no greater stamp left.
     enum class UndoCheck : uint8_t { possible, wrong_type, overwritten };
     UndoCheck check_undo(const Hlc& target, uint64_t now_ms) const;
     KeyApplied apply_undo(const Hlc& target, const JsonValue& restore, uint64_t client_id, const ApplyContext& context);
 
-    // The earliest wall time at which expire() will have something to do: the key's expiry or a presence entry's deadline
-    // that clients have not been told of. 0 = never.
+    // The earliest wall time at which expire() will have something to do: the key's expiry or a deadline inside
+    // its value (crdt/deadlines.h) that clients have not been told of. 0 = never.
     uint64_t next_deadline_ms() const;
-    // Gives what clients must be told because time has passed: departed presence entries, or what empties the key once its own
-    // expiry has passed. Remembers what it has told (in memory only). The lattice state does not change.
+    // Gives what clients must be told because time has passed: departed presence entries, text that waited for its
+    // origin, or what empties the key once its own expiry has passed. Remembers what it has told (in memory only). The
+    // lattice state does not change.
     std::vector<ClientDelta> expire(uint64_t now_ms);
 
     CompactionResult compact(const CompactionContext& context);
@@ -104,14 +109,22 @@ public:
     friend bool operator==(const Key& left, const Key& right);  // equal lattice states
 
 private:
+    // Makes `fresh`, to which the op of `applied` has been applied, the value of the next generation.
+    void begin_generation(Value fresh, Expiry expiry, KeyApplied& applied);
+    // Gives a write to the visible value its expiry.
+    KeyApplied finish_write(KeyApplied applied, std::optional<uint64_t> ttl_ms, const ApplyContext& context);
+
     uint64_t generation_ = 0;
     Expiry expiry_;
     std::optional<Value> value_;
-    bool expiry_told_ = false;
+    bool expiry_told_ = false;  // clients show nothing of the value, because it has expired
 };
 
-// Checks the items of one batch on one key, each against the key plus the effect of the items before it, without changing
-// the key. `base` must outlive the overlay and stay unchanged.
+// Checks the items of one batch on one key, each against the key plus the effect of the items before it, without
+// changing the key. `base` must outlive the overlay and stay unchanged. Does not copy the key: the cost of an item is
+// that of a check and an apply on a key that holds the earlier items only. Counts towards limits are rough: every
+// earlier item that is no obvious repeat counts as one more of everything, and a batch may go over the limit on waiting
+// ops by its own length.
 class KeyOverlay {
 public:
     KeyOverlay(const Key& base, uint64_t now_ms);

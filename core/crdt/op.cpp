@@ -10,10 +10,18 @@ uint16_t bit_of(const std::variant<Alternatives...>& op) {
     return static_cast<uint16_t>(1U << op.index());
 }
 
-std::optional<uint64_t> newest(const GCounterOp&) { return std::nullopt; }
-std::optional<uint64_t> newest(const PnCounterOp&) { return std::nullopt; }
-std::optional<uint64_t> newest(const OrSetOp&) { return std::nullopt; }
-std::optional<uint64_t> newest(const LwwRegisterOp& op) { return op.hlc.wall_ms; }
+std::optional<uint64_t> newest(const GCounterOp&) {
+    return std::nullopt;
+}
+std::optional<uint64_t> newest(const PnCounterOp&) {
+    return std::nullopt;
+}
+std::optional<uint64_t> newest(const OrSetOp&) {
+    return std::nullopt;
+}
+std::optional<uint64_t> newest(const LwwRegisterOp& op) {
+    return op.hlc.wall_ms;
+}
 std::optional<uint64_t> newest(const PresenceOp& op) {
     return std::visit([](const auto& o) { return o.hlc.wall_ms; }, op);
 }

@@ -25,7 +25,9 @@ constexpr std::array<Names, type_code_max> names{{
     {"Tree", "Tree", "tree", "tree:"},
 }};
 
-const Names& names_of(Type type) { return names[static_cast<size_t>(type) - 1]; }
+const Names& names_of(Type type) {
+    return names[static_cast<size_t>(type) - 1];
+}
 
 template <class Matches>
 std::optional<Type> find(Matches matches) {
@@ -37,9 +39,15 @@ std::optional<Type> find(Matches matches) {
 
 }  // namespace
 
-std::string_view variant_name(Type type) { return names_of(type).variant; }
-std::string_view field_name(Type type) { return names_of(type).field; }
-std::string_view query_name(Type type) { return names_of(type).query; }
+std::string_view variant_name(Type type) {
+    return names_of(type).variant;
+}
+std::string_view field_name(Type type) {
+    return names_of(type).field;
+}
+std::string_view query_name(Type type) {
+    return names_of(type).query;
+}
 
 std::optional<Type> type_from_variant_name(std::string_view name) {
     return find([name](const Names& n) { return n.variant == name; });
