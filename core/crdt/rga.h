@@ -100,6 +100,7 @@ private:
     bool add(const RgaElement& element, Source source, uint64_t now_ms, ViewWriter& views,
              std::vector<RgaElement>& conflicts);
     bool remove(const Hlc& id, ViewWriter& views);
+    void hold(const Hlc& id, uint64_t now_ms);
     void place(const RgaElement& element, bool told, ViewWriter& views);
     void place_waiting(const Hlc& origin, ViewWriter& views);
     void rebuild(const std::vector<RgaElement>& conflicts);
