@@ -1,6 +1,6 @@
-// Our own versioned encoding of core deltas and of keys (snapshots): docs/CORE-DELTA.md and docs/SNAPSHOT.md. Built on base/binary.h; each type's part is in
-// wire/<type>_codec.h. A decoder accepts only what the encoder writes; anything else is an error that says where.
-// Memory while decoding: proportional to the input. Pure functions.
+// Our own versioned encoding of core deltas and of keys (snapshots): docs/CORE-DELTA.md and docs/SNAPSHOT.md. Built on
+// base/binary.h; each type's part is in wire/<type>_codec.h. A decoder accepts only what the encoder writes; anything
+// else is an error that says where. Memory while decoding: proportional to the input. Pure functions.
 #pragma once
 
 #include <string>
