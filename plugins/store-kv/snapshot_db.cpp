@@ -1,0 +1,443 @@
+#include "snapshot_db.h"
+
+#include <sodium.h>
+#include <sys/stat.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "base/binary.h"
+#include "crc32c.h"
+
+namespace meridian::store_kv {
+namespace {
+
+constexpr uint8_t value_format = 1;
+constexpr size_t seal_size = 5;  // format byte, CRC32C
+
+// LMDB takes keys of up to 511 bytes. Longer names keep their first bytes, for the order, and end in a digest.
+constexpr size_t direct_name_max = 472;
+constexpr size_t digest_size = 32;
+
+std::string digest(std::string_view name) {
+    std::string out(digest_size, '\0');
+    crypto_generichash(reinterpret_cast<unsigned char*>(out.data()), out.size(),
+                       reinterpret_cast<const unsigned char*>(name.data()), name.size(), nullptr, 0);
+    return out;
+}
+
+std::string row_key(std::string_view name) {
+    if (name.size() <= direct_name_max) return std::string(name);
+    return std::string(name.substr(0, direct_name_max)) + digest(name);
+}
+
+// Sorts by number, then has one row a name.
+std::string numbered_key(uint64_t number, std::string_view name) {
+    std::string key(8, '\0');
+    for (size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(number >> (56 - 8 * i));
+    return key + digest(name);
+}
+
+uint64_t number_of(std::string_view key) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < 8 && i < key.size(); ++i) number = number << 8 | static_cast<uint8_t>(key[i]);
+    return number;
+}
+
+MDB_val to_value(std::string_view bytes) {
+    MDB_val value;
+    value.mv_size = bytes.size();
+    value.mv_data = const_cast<char*>(bytes.data());
+    return value;
+}
+
+std::string_view view(const MDB_val& value) {
+    return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+// The checksum covers the name too, so that a value under another name does not pass.
+uint32_t seal_checksum(std::string_view key, std::string_view body) {
+    return crc32c(body, crc32c(key));
+}
+
+std::string seal(std::string_view key, std::string_view body) {
+    const uint32_t checksum = seal_checksum(key, body);
+    std::string out;
+    out.reserve(seal_size + body.size());
+    out.push_back(static_cast<char>(value_format));
+    for (int i = 0; i < 4; ++i) out.push_back(static_cast<char>(checksum >> (8 * i)));
+    return out.append(body);
+}
+
+Result<std::string_view> unseal(std::string_view key, std::string_view value) {
+    if (value.size() < seal_size)
+        return Error{"the stored value has " + std::to_string(value.size()) + " bytes, expected at least 5"};
+    uint32_t checksum = 0;
+    for (size_t i = 0; i < 4; ++i) checksum |= static_cast<uint32_t>(static_cast<uint8_t>(value[1 + i])) << (8 * i);
+    const std::string_view body = value.substr(seal_size);
+    if (checksum != seal_checksum(key, body)) return Error{"the stored value fails its checksum"};
+    if (static_cast<uint8_t>(value[0]) != value_format) {
+        return Error{"the stored value has format " + std::to_string(static_cast<uint8_t>(value[0])) +
+                     ", this version reads " + std::to_string(value_format)};
+    }
+    return body;
+}
+
+Result<SnapshotRow> decode_row(std::string_view key, std::string_view value) {
+    const auto body = unseal(key, value);
+    if (!body) return body.error();
+    BinaryReader reader(*body);
+    SnapshotRow row;
+    row.position = reader.varint();
+    row.deadline_ms = reader.varint();
+    const uint8_t deleted = reader.u8();
+    row.name = reader.bytes();
+    if (!reader.ok() || deleted > 1 || row_key(row.name) != key) return Error{"the stored value is malformed"};
+    row.deleted = deleted == 1;
+    row.state = body->substr(body->size() - reader.remaining());
+    return row;
+}
+
+class Cursor {
+public:
+    Cursor(MDB_txn* transaction, MDB_dbi table) : code_(mdb_cursor_open(transaction, table, &cursor_)) {}
+    ~Cursor() {
+        if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+    }
+    Cursor(const Cursor&) = delete;
+    Cursor& operator=(const Cursor&) = delete;
+    // The first row at or after `key`.
+    bool seek(std::string_view key) {
+        key_ = to_value(key);
+        if (code_ == 0) code_ = mdb_cursor_get(cursor_, &key_, &value_, key.empty() ? MDB_FIRST : MDB_SET_RANGE);
+        return code_ == 0;
+    }
+    bool next() {
+        if (code_ == 0) code_ = mdb_cursor_get(cursor_, &key_, &value_, MDB_NEXT);
+        return code_ == 0;
+    }
+    int code() const { return code_; }
+    std::string_view key() const { return view(key_); }
+    std::string_view value() const { return view(value_); }
+
+private:
+    MDB_cursor* cursor_ = nullptr;
+    int code_ = 0;
+    MDB_val key_{};
+    MDB_val value_{};
+};
+
+bool starts_with(std::string_view text, std::string_view prefix) {
+    return text.substr(0, prefix.size()) == prefix;
+}
+
+constexpr std::string_view state_key = "state";
+
+}  // namespace
+
+// ---- reads
+
+ReadTransaction::~ReadTransaction() {
+    if (transaction_ != nullptr) mdb_txn_abort(transaction_);
+}
+
+Result<std::optional<SnapshotRow>> ReadTransaction::snapshot(std::string_view name) const {
+    const std::string key = row_key(name);
+    MDB_val wanted = to_value(key);
+    MDB_val value{};
+    const int code = mdb_get(transaction_, db_->snapshots_, &wanted, &value);
+    if (code == MDB_NOTFOUND) return std::optional<SnapshotRow>();
+    if (code != 0) return db_->failure("reading a snapshot", code);
+    auto row = decode_row(key, view(value));
+    if (!row) return row.error();
+    return std::optional<SnapshotRow>(*row);
+}
+
+Result<std::vector<std::string>> ReadTransaction::names_after(std::string_view after, std::string_view prefix,
+                                                              size_t count_max) const {
+    std::vector<std::string> out;
+    const std::string_view start = std::max(after, prefix);
+    Cursor cursor(transaction_, db_->snapshots_);
+    bool more = cursor.seek(start.substr(0, direct_name_max));
+    while (more && out.size() < count_max && starts_with(cursor.key(), prefix)) {
+        if (cursor.key().size() <= direct_name_max) {
+            const auto row = decode_row(cursor.key(), cursor.value());
+            // A damaged row is listed: reading it tells what is wrong.
+            if (cursor.key() > after && (!row || !row->deleted)) out.emplace_back(cursor.key());
+            more = cursor.next();
+            continue;
+        }
+        // Long names with the same beginning lie together in the order of their digests: keep the smallest.
+        const std::string beginning(cursor.key().substr(0, direct_name_max));
+        std::set<std::string, std::less<>> names;
+        while (more && cursor.key().size() > direct_name_max && starts_with(cursor.key(), beginning)) {
+            const auto row = decode_row(cursor.key(), cursor.value());
+            if (row && !row->deleted && row->name > after) {
+                names.emplace(row->name);
+                if (names.size() > count_max - out.size()) names.erase(std::prev(names.end()));
+            }
+            more = cursor.next();
+        }
+        out.insert(out.end(), names.begin(), names.end());
+    }
+    if (cursor.code() != 0 && cursor.code() != MDB_NOTFOUND) return db_->failure("listing snapshots", cursor.code());
+    return out;
+}
+
+Result<void> ReadTransaction::deadlines(uint64_t until_ms,
+                                        const std::function<bool(uint64_t, std::string_view)>& visit) const {
+    Cursor cursor(transaction_, db_->deadlines_);
+    for (bool more = cursor.seek({}); more; more = cursor.next()) {
+        const uint64_t deadline = number_of(cursor.key());
+        if (deadline > until_ms) return {};
+        const auto name = unseal(cursor.key(), cursor.value());
+        if (!name) continue;  // its key is found again when it is read or written
+        const auto row = snapshot(*name);
+        const bool current = row && *row && (*row)->deadline_ms == deadline;
+        if (current && !visit(deadline, *name)) return {};
+    }
+    if (cursor.code() != MDB_NOTFOUND) return db_->failure("listing deadlines", cursor.code());
+    return {};
+}
+
+Result<std::optional<std::string>> ReadTransaction::metadata(std::string_view name) const {
+    MDB_val key = to_value(name);
+    MDB_val value{};
+    const int code = mdb_get(transaction_, db_->metadata_, &key, &value);
+    if (code == MDB_NOTFOUND) return std::optional<std::string>();
+    if (code != 0) return db_->failure("reading metadata", code);
+    const auto body = unseal(name, view(value));
+    if (!body) return Error{"metadata '" + std::string(name) + "': " + body.error().message};
+    return std::optional<std::string>(std::string(*body));
+}
+
+Result<void> ReadTransaction::metadata_after(
+    std::string_view prefix, std::string_view after,
+    const std::function<bool(std::string_view, std::string_view)>& visit) const {
+    Cursor cursor(transaction_, db_->metadata_);
+    for (bool more = cursor.seek(std::max(prefix, after)); more; more = cursor.next()) {
+        if (!starts_with(cursor.key(), prefix)) return {};
+        if (cursor.key() <= after) continue;
+        const auto body = unseal(cursor.key(), cursor.value());
+        if (!body) return Error{"metadata '" + std::string(cursor.key()) + "': " + body.error().message};
+        if (!visit(cursor.key(), *body)) return {};
+    }
+    if (cursor.code() != MDB_NOTFOUND) return db_->failure("listing metadata", cursor.code());
+    return {};
+}
+
+// ---- writes
+
+WriteTransaction::~WriteTransaction() {
+    if (transaction_ != nullptr) mdb_txn_abort(transaction_);
+}
+
+Result<void> WriteTransaction::put(MDB_dbi table, std::string_view key, std::string_view value) {
+    MDB_val stored_key = to_value(key);
+    MDB_val stored_value = to_value(value);
+    const int code = mdb_put(transaction_, table, &stored_key, &stored_value, 0);
+    if (code != 0) return db_->failure("writing " + std::to_string(value.size()) + " bytes", code);
+    return {};
+}
+
+Result<void> WriteTransaction::remove(MDB_dbi table, std::string_view key) {
+    MDB_val stored_key = to_value(key);
+    const int code = mdb_del(transaction_, table, &stored_key, nullptr);
+    if (code != 0 && code != MDB_NOTFOUND) return db_->failure("removing a row", code);
+    return {};
+}
+
+Result<void> WriteTransaction::put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
+                                            std::optional<std::string_view> state) {
+    const std::string key = row_key(name);
+    MDB_val wanted = to_value(key);
+    MDB_val value{};
+    const int code = mdb_get(transaction_, db_->snapshots_, &wanted, &value);
+    if (code != 0 && code != MDB_NOTFOUND) return db_->failure("reading a snapshot", code);
+    if (code == 0) {
+        // A damaged row is replaced; what it left among the deadlines no longer matches and is passed over.
+        if (const auto before = decode_row(key, view(value))) {
+            if (before->position > position) return {};
+            const std::string old_deadline = numbered_key(before->deadline_ms, name);
+            const std::string old_deletion = numbered_key(before->position, name);
+            if (before->deadline_ms != 0) {
+                if (auto done = remove(db_->deadlines_, old_deadline); !done) return done;
+            }
+            if (before->deleted) {
+                if (auto done = remove(db_->deletions_, old_deletion); !done) return done;
+            }
+        }
+    }
+    if (!state) deadline_ms = 0;
+    BinaryWriter body;
+    body.varint(position);
+    body.varint(deadline_ms);
+    body.u8(state ? 0 : 1);
+    body.bytes(name);
+    if (state) body.fixed(state->data(), state->size());
+    if (auto done = put(db_->snapshots_, key, seal(key, body.data())); !done) return done;
+    if (deadline_ms != 0) {
+        const std::string deadline = numbered_key(deadline_ms, name);
+        if (auto done = put(db_->deadlines_, deadline, seal(deadline, name)); !done) return done;
+    }
+    if (!state) {
+        const std::string deletion = numbered_key(position, name);
+        if (auto done = put(db_->deletions_, deletion, seal(deletion, name)); !done) return done;
+    }
+    return {};
+}
+
+Result<void> WriteTransaction::put_metadata(std::string_view name, std::optional<std::string_view> value) {
+    if (!value) return remove(db_->metadata_, name);
+    return put(db_->metadata_, name, seal(name, *value));
+}
+
+Result<void> WriteTransaction::put_state(const DatabaseState& state) {
+    BinaryWriter body;
+    body.fixed(state.store_id.data(), state.store_id.size());
+    body.varint(state.recovery.segment);
+    body.varint(state.recovery.offset);
+    body.varint(state.recovery.sequence);
+    body.varint(state.recovery.position);
+    body.varint(state.sequence_known);
+    return put(db_->system_, state_key, seal(state_key, body.data()));
+}
+
+Result<size_t> WriteTransaction::forget_deletions(uint64_t before_position, size_t count_max) {
+    std::vector<std::pair<std::string, std::string>> found;
+    {
+        Cursor cursor(transaction_, db_->deletions_);
+        for (bool more = cursor.seek({}); more && found.size() < count_max; more = cursor.next()) {
+            if (number_of(cursor.key()) >= before_position) break;
+            const auto name = unseal(cursor.key(), cursor.value());
+            found.emplace_back(std::string(cursor.key()), name ? std::string(*name) : std::string());
+        }
+        if (cursor.code() != 0 && cursor.code() != MDB_NOTFOUND)
+            return db_->failure("listing deletions", cursor.code());
+    }
+    for (const auto& [deletion, name] : found) {
+        if (auto done = remove(db_->deletions_, deletion); !done) return done.error();
+        if (name.empty()) continue;
+        const std::string key = row_key(name);
+        MDB_val wanted = to_value(key);
+        MDB_val value{};
+        if (mdb_get(transaction_, db_->snapshots_, &wanted, &value) != 0) continue;
+        const auto row = decode_row(key, view(value));
+        if (!row || !row->deleted || row->position >= before_position) continue;
+        if (auto done = remove(db_->snapshots_, key); !done) return done.error();
+    }
+    return found.size();
+}
+
+Result<void> WriteTransaction::commit() {
+    MDB_txn* transaction = transaction_;
+    transaction_ = nullptr;
+    const int code = mdb_txn_commit(transaction);
+    if (code == 0) return {};
+    // Positive codes are errno values of a write or sync; without space LMDB has given up before it changed its root.
+    io_failed_ = code > 0 && code != ENOSPC && code != EDQUOT && code != ENOMEM;
+    return db_->failure("committing", code);
+}
+
+// ---- the database
+
+Error SnapshotDb::failure(const std::string& what, int code) const {
+    return Error{directory_ + ": " + what + ": " + mdb_strerror(code)};
+}
+
+Result<std::unique_ptr<SnapshotDb>> SnapshotDb::open(const std::string& directory, uint64_t map_size) {
+    MDB_env* environment = nullptr;
+    int code = mdb_env_create(&environment);
+    if (code != 0) return Error{directory + ": " + mdb_strerror(code)};
+    std::unique_ptr<SnapshotDb> db(new SnapshotDb(directory, environment));
+    if (code == 0) code = mdb_env_set_maxdbs(environment, 8);
+    if (code == 0) code = mdb_env_set_mapsize(environment, map_size);
+    if (code == 0) code = mdb_env_open(environment, directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    if (code != 0) return db->failure("opening the snapshot database", code);
+    // Touching a page behind the end of the file would kill the process.
+    MDB_envinfo info{};
+    MDB_stat statistics{};
+    struct stat status {};
+    const std::string file = directory + "/data.mdb";
+    if ((code = mdb_env_info(environment, &info)) != 0 || (code = mdb_env_stat(environment, &statistics)) != 0) {
+        return db->failure("opening the snapshot database", code);
+    }
+    if (::stat(file.c_str(), &status) != 0) return Error{file + ": " + std::strerror(errno)};
+    const uint64_t expected = (static_cast<uint64_t>(info.me_last_pgno) + 1) * statistics.ms_psize;
+    if (static_cast<uint64_t>(status.st_size) < expected) {
+        return Error{file + ": truncated: it has " + std::to_string(status.st_size) + " bytes, expected " +
+                     std::to_string(expected)};
+    }
+    if (auto opened = db->open_tables(); !opened) return opened.error();
+    return db;
+}
+
+Result<void> SnapshotDb::open_tables() {
+    MDB_txn* transaction = nullptr;
+    int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
+    if (code != 0) return failure("opening the snapshot database", code);
+    const auto table = [&](const char* name, MDB_dbi& out) {
+        if (code == 0) code = mdb_dbi_open(transaction, name, MDB_CREATE, &out);
+    };
+    table("snapshots", snapshots_);
+    table("deadlines", deadlines_);
+    table("deletions", deletions_);
+    table("metadata", metadata_);
+    table("system", system_);
+    if (code == 0) {
+        code = mdb_txn_commit(transaction);
+    } else {
+        mdb_txn_abort(transaction);
+    }
+    if (code != 0) return failure("opening the tables", code);
+    return {};
+}
+
+SnapshotDb::~SnapshotDb() {
+    mdb_env_close(environment_);
+}
+
+Result<ReadTransaction> SnapshotDb::read() const {
+    MDB_txn* transaction = nullptr;
+    const int code = mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction);
+    if (code != 0) return failure("beginning to read", code);
+    return ReadTransaction(*this, transaction);
+}
+
+Result<WriteTransaction> SnapshotDb::write() {
+    MDB_txn* transaction = nullptr;
+    const int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
+    if (code != 0) return failure("beginning to write", code);
+    return WriteTransaction(*this, transaction);
+}
+
+Result<std::optional<DatabaseState>> SnapshotDb::state() const {
+    auto transaction = read();
+    if (!transaction) return transaction.error();
+    MDB_val key = to_value(state_key);
+    MDB_val value{};
+    const int code = mdb_get(transaction->transaction_, system_, &key, &value);
+    if (code == MDB_NOTFOUND) return std::optional<DatabaseState>();
+    if (code != 0) return failure("reading its state", code);
+    const auto body = unseal(state_key, view(value));
+    if (!body) return Error{directory_ + ": its state: " + body.error().message};
+    BinaryReader reader(*body);
+    DatabaseState state;
+    reader.fixed(state.store_id.data(), state.store_id.size());
+    state.recovery.segment = reader.varint();
+    state.recovery.offset = reader.varint();
+    state.recovery.sequence = reader.varint();
+    state.recovery.position = reader.varint();
+    state.sequence_known = reader.varint();
+    if (!reader.ok() || !reader.at_end()) return Error{directory_ + ": its state is malformed"};
+    return std::optional<DatabaseState>(state);
+}
+
+Result<void> SnapshotDb::copy_to(int descriptor) const {
+    const int code = mdb_env_copyfd2(environment_, descriptor, MDB_CP_COMPACT);
+    if (code != 0) return failure("copying", code);
+    return {};
+}
+
+}  // namespace meridian::store_kv

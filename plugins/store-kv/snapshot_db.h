@@ -1,0 +1,132 @@
+// The LMDB database: snapshots, deadlines, metadata, and what recovery needs to know. docs/STORE-KV.md has the layout.
+//
+// Every value begins with a format byte and a CRC32C over the rest and the name, so that a damaged or misplaced value
+// is found when it is read; only that key is affected.
+//
+// Threads: reads from any thread, each with a ReadTransaction of its own, held for moments only; one WriteTransaction
+// at a time (LMDB makes a second one wait). Errors: text that names the database, what failed and why.
+#pragma once
+
+#include <lmdb.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "log_recovery.h"
+
+namespace meridian::store_kv {
+
+struct SnapshotRow {
+    std::string_view name;  // join_name; borrowed from the transaction
+    uint64_t position = 0;
+    uint64_t deadline_ms = 0;
+    bool deleted = false;    // no state: remembers that entries up to `position` do not count
+    std::string_view state;  // borrowed from the transaction
+};
+
+// What the database says about the log.
+struct DatabaseState {
+    StoreId store_id{};
+    LogPoint recovery;            // everything before this point is in the database
+    uint64_t sequence_known = 0;  // the log was on stable storage up to this record when this was written
+};
+
+class SnapshotDb;
+
+class ReadTransaction {
+public:
+    ~ReadTransaction();
+    ReadTransaction(ReadTransaction&& other) noexcept : db_(other.db_), transaction_(other.transaction_) {
+        other.transaction_ = nullptr;
+    }
+    ReadTransaction& operator=(ReadTransaction&&) = delete;
+
+    // Absent: there is no row. An error is about this row alone.
+    Result<std::optional<SnapshotRow>> snapshot(std::string_view name) const;
+    // Names with a state greater than `after` that begin with `prefix`, in order, at most count_max.
+    Result<std::vector<std::string>> names_after(std::string_view after, std::string_view prefix,
+                                                 size_t count_max) const;
+    // Calls `visit` in order of deadline, up to `until_ms`, until it answers false.
+    Result<void> deadlines(uint64_t until_ms,
+                           const std::function<bool(uint64_t deadline_ms, std::string_view name)>& visit) const;
+    Result<std::optional<std::string>> metadata(std::string_view name) const;
+    // Names greater than `after` that begin with `prefix`, in order, until `visit` answers false.
+    Result<void> metadata_after(std::string_view prefix, std::string_view after,
+                                const std::function<bool(std::string_view name, std::string_view value)>& visit) const;
+
+private:
+    friend class SnapshotDb;
+    ReadTransaction(const SnapshotDb& db, MDB_txn* transaction) : db_(&db), transaction_(transaction) {}
+    const SnapshotDb* db_;
+    MDB_txn* transaction_;
+};
+
+// Nothing is written unless commit() succeeds; destroyed without commit, it is rolled back.
+class WriteTransaction {
+public:
+    ~WriteTransaction();
+    WriteTransaction(WriteTransaction&& other) noexcept : db_(other.db_), transaction_(other.transaction_) {
+        other.transaction_ = nullptr;
+    }
+    WriteTransaction& operator=(WriteTransaction&&) = delete;
+
+    // Leaves a row alone that reflects a later position. An absent state leaves a row that remembers the deletion.
+    Result<void> put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
+                              std::optional<std::string_view> state);
+    Result<void> put_metadata(std::string_view name, std::optional<std::string_view> value);
+    Result<void> put_state(const DatabaseState& state);
+    // Removes up to count_max rows that remember deletions before this position. Gives how many.
+    Result<size_t> forget_deletions(uint64_t before_position, size_t count_max);
+    // On stable storage when it returns success.
+    Result<void> commit();
+    // True if commit() failed in a way that leaves LMDB's files in doubt (a failed write or sync).
+    bool io_failed() const { return io_failed_; }
+
+private:
+    friend class SnapshotDb;
+    WriteTransaction(const SnapshotDb& db, MDB_txn* transaction) : db_(&db), transaction_(transaction) {}
+    Result<void> put(MDB_dbi table, std::string_view key, std::string_view value);
+    Result<void> remove(MDB_dbi table, std::string_view key);
+    const SnapshotDb* db_;
+    MDB_txn* transaction_;
+    bool io_failed_ = false;
+};
+
+class SnapshotDb {
+public:
+    // Opens or creates. `map_size`: most bytes that it may ever take.
+    static Result<std::unique_ptr<SnapshotDb>> open(const std::string& directory, uint64_t map_size);
+    ~SnapshotDb();
+    SnapshotDb(const SnapshotDb&) = delete;
+    SnapshotDb& operator=(const SnapshotDb&) = delete;
+
+    Result<ReadTransaction> read() const;
+    Result<WriteTransaction> write();
+    // Absent: the database has just been created.
+    Result<std::optional<DatabaseState>> state() const;
+    // Writes a compact copy to the descriptor, of one moment, while writes go on.
+    Result<void> copy_to(int descriptor) const;
+
+private:
+    friend class ReadTransaction;
+    friend class WriteTransaction;
+    SnapshotDb(std::string directory, MDB_env* environment)
+        : directory_(std::move(directory)), environment_(environment) {}
+    Result<void> open_tables();
+    Error failure(const std::string& what, int code) const;
+
+    const std::string directory_;
+    MDB_env* environment_;
+    MDB_dbi snapshots_ = 0;
+    MDB_dbi deadlines_ = 0;
+    MDB_dbi deletions_ = 0;
+    MDB_dbi metadata_ = 0;
+    MDB_dbi system_ = 0;
+};
+
+}  // namespace meridian::store_kv

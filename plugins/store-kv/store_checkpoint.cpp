@@ -1,0 +1,282 @@
+// The upkeep thread: snapshots and metadata into the database in slices, the recovery point, deletion of segments,
+// preallocation.
+#include <algorithm>
+
+#include "name_limits.h"
+#include "store.h"
+
+namespace meridian::store_kv {
+namespace {
+
+constexpr uint64_t slice_bytes_max = 256 << 10;  // of one LMDB transaction, the last row aside
+constexpr size_t slice_rows_max = 512;
+constexpr size_t upkeep_tasks_max = 64;
+constexpr size_t metadata_pending_max = 4096;  // more are moved to the database without waiting for a checkpoint
+constexpr auto upkeep_interval = std::chrono::seconds(1);
+
+}  // namespace
+
+meridian_status KvStore::checkpoint(const meridian_snapshot_write* snapshots, uint64_t count, abi::StatusSink sink) {
+    std::vector<Snapshot> copies;
+    copies.reserve(static_cast<size_t>(count));
+    bool valid = true;
+    abi::for_each(snapshots, count, [&](const meridian_snapshot_write& write) {
+        valid = valid && valid_name(write.name) && write.position <= durable_position_ &&
+                write.state.size <= group_bytes_max;
+        if (!valid) return;
+        Snapshot copy;
+        copy.name = join_name(abi::view(write.name.namespace_name), abi::view(write.name.key));
+        copy.position = write.position;
+        copy.deadline_ms = write.deadline_ms;
+        if (write.remove == 0) copy.state = abi::view(write.state);
+        copies.push_back(std::move(copy));
+    });
+    if (!valid) return MERIDIAN_INVALID;
+    const std::lock_guard lock(upkeep_mutex_);
+    if (upkeep_stopping_) return MERIDIAN_CANCELLED;
+    if (upkeep_tasks_.size() >= upkeep_tasks_max) return MERIDIAN_BUSY;
+    auto shared = std::make_shared<std::vector<Snapshot>>(std::move(copies));
+    upkeep_tasks_.push_back([this, sink, shared](bool cancelled) {
+        if (cancelled) return sink.done(MERIDIAN_CANCELLED);
+        std::string message = "out of memory while writing snapshots";
+        const meridian_status status = abi::guarded(nullptr, [&] { return write_snapshots(*shared, message); });
+        sink.done(status, message);
+    });
+    upkeep_wake_.notify_all();
+    return MERIDIAN_OK;
+}
+
+void KvStore::run_upkeep() {
+    std::unique_lock lock(upkeep_mutex_);
+    upkeep_wanted_ = true;
+    for (;;) {
+        upkeep_wake_.wait_for(lock, upkeep_interval,
+                              [this] { return upkeep_stopping_ || upkeep_wanted_ || !upkeep_tasks_.empty(); });
+        const bool stopping = upkeep_stopping_;
+        if (!upkeep_tasks_.empty()) {
+            const WorkQueue::Task task = std::move(upkeep_tasks_.front());
+            upkeep_tasks_.pop_front();
+            const bool cancelled = stopping && host_.monotonic_us() >= upkeep_deadline_us_;
+            upkeep_wanted_ = true;
+            lock.unlock();
+            task(cancelled);
+            lock.lock();
+            continue;
+        }
+        upkeep_wanted_ = false;
+        lock.unlock();
+        const meridian_status status = abi::guarded(nullptr, [&]() -> meridian_status {
+            size_t metadata_pending = 0;
+            {
+                const std::lock_guard state_lock(state_mutex_);
+                metadata_pending = index_.metadata().size();
+            }
+            if (!failed_ && (stopping || metadata_pending > metadata_pending_max)) {
+                if (auto flushed = flush_metadata(); !flushed) host_.log(MERIDIAN_LOG_WARNING, flushed.error().message);
+            }
+            if (!failed_) {
+                if (auto advanced = advance_recovery(stopping); !advanced) {
+                    host_.log(MERIDIAN_LOG_WARNING, advanced.error().message);
+                }
+                delete_segments();
+            }
+            if (!stopping) refill_spares();
+            const std::lock_guard state_lock(state_mutex_);
+            refresh_usage();
+            return MERIDIAN_OK;
+        });
+        if (status != MERIDIAN_OK)
+            host_.log(MERIDIAN_LOG_WARNING, "out of memory during upkeep; it will be tried again");
+        if (stopping) return;
+        lock.lock();
+    }
+}
+
+DatabaseState KvStore::database_state() const {
+    DatabaseState state;
+    state.store_id = directory_->store_id();
+    state.recovery = recovery_;
+    state.sequence_known = durable_sequence_;
+    return state;
+}
+
+meridian_status KvStore::write_snapshots(std::vector<Snapshot>& snapshots, std::string& message) {
+    size_t begin = 0;
+    while (begin < snapshots.size()) {
+        if (failed_) {
+            const std::lock_guard lock(state_mutex_);
+            message = failure_;
+            return MERIDIAN_READ_ONLY;
+        }
+        size_t end = begin;
+        for (uint64_t bytes = 0; end < snapshots.size() && end - begin < slice_rows_max && bytes < slice_bytes_max;
+             ++end) {
+            bytes += snapshots[end].name.size() + (snapshots[end].state ? snapshots[end].state->size() : 0);
+        }
+        if (auto written = write_slice(snapshots, begin, end); !written) {
+            message = written.error().message;
+            return failed_ ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_IO;
+        }
+        begin = end;
+    }
+    if (auto flushed = flush_metadata(); !flushed) {
+        message = flushed.error().message;
+        return failed_ ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_IO;
+    }
+    message.clear();
+    return MERIDIAN_OK;
+}
+
+Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end) {
+    auto transaction = database_->write();
+    if (!transaction) return transaction.error();
+    for (size_t i = begin; i < end; ++i) {
+        const Snapshot& snapshot = snapshots[i];
+        std::optional<std::string_view> state;
+        if (snapshot.state) state = *snapshot.state;
+        if (auto put = transaction->put_snapshot(snapshot.name, snapshot.position, snapshot.deadline_ms, state); !put)
+            return put;
+    }
+    if (auto put = transaction->put_state(database_state()); !put) return put;
+    if (auto committed = transaction->commit(); !committed) {
+        if (transaction->io_failed()) fail(committed.error().message);
+        return committed;
+    }
+    const std::lock_guard lock(state_mutex_);
+    for (size_t i = begin; i < end; ++i) {
+        index_.covered(snapshots[i].name, snapshots[i].position);
+        snapshots[i].state.reset();
+    }
+    refresh_usage();
+    return {};
+}
+
+// Moves all pending metadata into the database, in slices. True if there was any.
+Result<bool> KvStore::flush_metadata() {
+    struct Item {
+        std::string name;
+        PendingMetadata pending;
+    };
+    std::string after;
+    bool any = false;
+    for (;;) {
+        std::vector<Item> items;
+        {
+            const std::lock_guard lock(state_mutex_);
+            uint64_t bytes = 0;
+            for (auto at = index_.metadata().upper_bound(after); at != index_.metadata().end(); ++at) {
+                if (items.size() == slice_rows_max || bytes >= slice_bytes_max) break;
+                bytes += at->first.size() + (at->second.value ? at->second.value->size() : 0);
+                items.push_back({at->first, at->second});
+            }
+        }
+        if (items.empty()) return any;
+        any = true;
+        after = items.back().name;
+        auto transaction = database_->write();
+        if (!transaction) return transaction.error();
+        for (const Item& item : items) {
+            std::optional<std::string_view> value;
+            if (item.pending.value) value = *item.pending.value;
+            if (auto put = transaction->put_metadata(item.name, value); !put) return put.error();
+        }
+        if (auto put = transaction->put_state(database_state()); !put) return put.error();
+        if (auto committed = transaction->commit(); !committed) {
+            if (transaction->io_failed()) fail(committed.error().message);
+            return committed.error();
+        }
+        const std::lock_guard lock(state_mutex_);
+        for (const Item& item : items) index_.metadata_stored(item.name, item.pending.sequence);
+    }
+}
+
+// The first point of the log that the database may still need.
+LogPoint KvStore::recovery_point() const {
+    const std::lock_guard lock(state_mutex_);
+    LogPoint point;
+    for (size_t i = 0; i < segments_.size(); ++i) {
+        const Segment& segment = *segments_[i];
+        const bool last = i + 1 == segments_.size();
+        point.segment = segment.header.number;
+        if (segment.live != 0) {
+            point.offset = segment_header_size;
+            point.sequence = segment.header.first_sequence;
+            point.position = segment.header.first_position;
+            break;
+        }
+        if (last) {
+            point.offset = segment.end_offset;
+            point.sequence = segment.next_sequence;
+            point.position = segment.next_position;
+        }
+    }
+    return point.sequence > recovery_.sequence || point.segment > recovery_.segment ? point : recovery_;
+}
+
+Result<void> KvStore::advance_recovery(bool to_the_end) {
+    const LogPoint point = recovery_point();
+    // Within one segment it is worth a transaction only when the store is closed: recovery then has nothing to read.
+    if (point.segment == recovery_.segment && !to_the_end) return {};
+    auto transaction = database_->write();
+    if (!transaction) return transaction.error();
+    DatabaseState state = database_state();
+    state.recovery = point;
+    if (auto put = transaction->put_state(state); !put) return put;
+    if (auto forgotten = transaction->forget_deletions(point.position, slice_rows_max); !forgotten)
+        return forgotten.error();
+    if (auto committed = transaction->commit(); !committed) {
+        if (transaction->io_failed()) fail(committed.error().message);
+        return committed;
+    }
+    recovery_ = point;
+    return {};
+}
+
+void KvStore::delete_segments() {
+    for (;;) {
+        std::shared_ptr<Segment> segment;
+        {
+            const std::lock_guard lock(state_mutex_);
+            if (segments_.size() < 2) return;
+            const uint64_t number = segments_.front()->header.number;
+            if (number >= recovery_.segment || (backup_pin_ != 0 && number >= backup_pin_)) return;
+            if (segments_[1]->header.first_position > retain_from_) return;
+            segment = segments_.front();
+            segments_.pop_front();
+        }
+        // Nobody can take a new reference now. A reader that still has one keeps the file's content: it is not recycled
+        // then.
+        const bool unused = segment.use_count() == 1;
+        const bool recycled = unused && spares_->recycle(segment->path, segment->header.number, segment->file);
+        int code = recycled ? 0 : files_.remove(segment->path);
+        // One removal at a time reaches the disk, so that a crash leaves no gap in the numbers.
+        if (code == 0) code = files_.sync_directory(directory_->log_path());
+        if (code != 0) {
+            host_.log(MERIDIAN_LOG_WARNING, segment->path + ": removing a log segment: " + error_text(code));
+            return;
+        }
+    }
+}
+
+void KvStore::refill_spares() {
+    const auto busy = [this] {
+        const std::lock_guard lock(upkeep_mutex_);
+        return upkeep_stopping_ || !upkeep_tasks_.empty();
+    };
+    const auto measure = [this] {
+        const int64_t free = files_.free_bytes(directory_->log_path());
+        allocatable_bytes_ = free < 0 ? 0 : static_cast<uint64_t>(free);
+    };
+    measure();
+    while (!failed_ && spares_->count() < spares_->count_max() && !busy()) {
+        {
+            const std::lock_guard lock(state_mutex_);
+            if (segments_.bytes() + spares_->bytes() + options_.segment_size > options_.log_bytes_max) return;
+        }
+        // Without space there is nothing to do but to look again after upkeep_interval.
+        if (spares_->refill(busy) != 0) break;
+    }
+    measure();
+}
+
+}  // namespace meridian::store_kv
