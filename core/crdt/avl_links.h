@@ -21,8 +21,8 @@ struct AvlLinks {
 
 // Policy: static AvlLinks& links(Arena&, uint32_t); static const AvlLinks& links(const Arena&, uint32_t);
 //         static uint8_t& height(Arena&, uint32_t); static uint8_t height(const Arena&, uint32_t);
-//         static bool summarize(Arena&, uint32_t): recomputes the summary from the node and its children; true if it changed.
-//         static uint32_t summary(const Arena&, uint32_t)
+//         static bool summarize(Arena&, uint32_t): recomputes the summary from the node and its children; true if it
+//         changed. static uint32_t summary(const Arena&, uint32_t)
 template <class Arena, class Policy>
 class AvlTree {
 public:

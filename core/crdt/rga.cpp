@@ -4,6 +4,8 @@
 #include <cassert>
 #include <string>
 
+#include "crdt/rejection.h"
+
 namespace meridian::crdt {
 
 namespace {
@@ -17,7 +19,9 @@ bool lesser_origin(const std::optional<Hlc>& left, const std::optional<Hlc>& rig
     return *left < *right;
 }
 
-bool stands_never_resolved(const Hlc& origin) { return origin.wall_ms == 0 && origin.node_id == 0; }
+bool stands_never_resolved(const Hlc& origin) {
+    return origin.wall_ms == 0 && origin.node_id == 0;
+}
 
 }  // namespace
 
@@ -65,15 +69,11 @@ std::optional<Rejection> Rga::check_insert(const RgaInsert& insert, const Limits
     } else {
         const size_t elements = sequence_.elements() + orphans_.inserts();
         if (elements >= limits.rga_elements_max) {
-            return Rejection{"invalid operation: RGA holds " + std::to_string(elements) +
-                             " characters with tombstones, the limit is " + std::to_string(limits.rga_elements_max)};
+            return over_limit("RGA characters, tombstones included", elements + 1, limits.rga_elements_max);
         }
         const bool waits = insert.origin_id && !sequence_.find(*insert.origin_id);
-        const size_t pending = orphans_.inserts() + orphans_.deletes();
-        if (waits && pending >= limits.pending_ops_max) {
-            return Rejection{"invalid operation: RGA origin " + to_text(*insert.origin_id) + " is unknown and " +
-                             std::to_string(pending) + " ops wait already, the limit is " +
-                             std::to_string(limits.pending_ops_max)};
+        if (waits && pending_ops() >= limits.pending_ops_max) {
+            return over_limit("RGA ops that wait for an unknown id", pending_ops() + 1, limits.pending_ops_max);
         }
         return std::nullopt;
     }
@@ -88,11 +88,8 @@ std::optional<Rejection> Rga::check_delete(const RgaDelete& deletion, const Limi
     if (sequence_.find(deletion.id) || orphans_.find(deletion.id) != nullptr || orphans_.has_delete(deletion.id)) {
         return std::nullopt;
     }
-    const size_t pending = orphans_.inserts() + orphans_.deletes();
-    if (pending < limits.pending_ops_max) return std::nullopt;
-    return Rejection{"invalid operation: RGA id " + to_text(deletion.id) + " to delete is unknown and " +
-                     std::to_string(pending) + " ops wait already, the limit is " +
-                     std::to_string(limits.pending_ops_max)};
+    if (pending_ops() < limits.pending_ops_max) return std::nullopt;
+    return over_limit("RGA ops that wait for an unknown id", pending_ops() + 1, limits.pending_ops_max);
 }
 
 Applied<Rga::Delta, Rga::ClientDelta> Rga::apply(const Op& op, const ApplyContext& context) {

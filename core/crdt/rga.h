@@ -1,25 +1,29 @@
 // RGA: collaborative text (crdts.md section 4.7, the order required there; defects D-10, D-11, D-14 do not occur).
 //
-// State. A map from id to (origin, content, deleted), and the set of ids deleted before they were inserted. What is shown is a
-// function of it: the tree of origins in pre-order, children by descending id; then, behind it, characters whose origin is not
-// known, in ascending id order with their subtrees. Nothing is ever dropped: an id once seen cannot be revived by a repeated
-// insert, and a late insert behind a deleted character finds its place.
+// State. A map from id to (origin, content, deleted), and the set of ids deleted before they were inserted. What is
+// shown is a function of it: the tree of origins in pre-order, children by descending id; then, behind it, characters
+// whose origin is not known, in ascending id order with their subtrees. Nothing is ever dropped: an id once seen cannot
+// be revived by a repeated insert, and a late insert behind a deleted character finds its place.
 //
-// Join of one id: deleted wins; of two different inserts the lesser (origin, content) wins, absent origin first. The content
-// of a deleted character is neither kept nor compared. This still converges: the origin is the least one seen, whether
-// deleted or not; the content is the least one seen with that origin, or gone; deletion never reverts.
-// check() refuses the second of two different inserts with one id (a TypeScript client makes them within one millisecond);
-// a join keeps the lesser. If that changes a character's origin, the document is built anew: O(n log n) once per join.
+// Join of one id: deleted wins; of two different inserts the lesser (origin, content) wins, absent origin first. The
+// content of a deleted character is neither kept nor compared. This still converges: the origin is the least one seen,
+// whether deleted or not; the content is the least one seen with that origin, or gone; deletion never reverts. check()
+// refuses the second of two different inserts with one id (a TypeScript client makes them within one millisecond); a
+// join keeps the lesser. If that changes a character's origin, the document is built anew: O(n log n) once per join.
 //
 // Cost: O(log n) for an insert or delete, whatever the number of siblings and the order of arrival.
 //
 // What clients are told (they place by the naive rule and never move anything):
-// - An insert goes out with the origin that lets the naive rule put it in the right place at a client that has listened from
-//   the start: the true one, else its left neighbour, else the true one although it fails. Origins sent that were not the true
-//   ones are remembered in memory only, as many as an eighth of the document; to forget them costs accuracy, not convergence.
-// - An orphan of our own client goes out at once, unchanged; clients append it. One that a peer sent is held back until it can
-//   be placed, or until `hold_ms` have passed (expire()). An orphan that was sent and finds its place later is not mentioned
-//   again: no message can move a character; the clients that have it see it at the end until they sync afresh.
+// - An insert goes out with the origin that lets the naive rule put it in the right place at a client that has listened
+// from
+//   the start: the true one, else its left neighbour, else the true one although it fails. Origins sent that were not
+//   the true ones are remembered in memory only, as many as an eighth of the document; to forget them costs accuracy,
+//   not convergence.
+// - An orphan of our own client goes out at once, unchanged; clients append it. One that a peer sent is held back until
+// it can
+//   be placed, or until `hold_ms` have passed (expire()). An orphan that was sent and finds its place later is not
+//   mentioned again: no message can move a character; the clients that have it see it at the end until they sync
+//   afresh.
 // - Nothing can be told of a change of origin or content by a conflict of ids; clients see it when they sync afresh.
 //
 // Threads: not thread-safe (one lane owns a value). Plain data; no clock.
@@ -51,7 +55,8 @@ public:
 
     // A message to a client holds at most this many ops; longer replies are several messages.
     static constexpr size_t view_ops_max = 4096;
-    // How long an orphan that a peer sent may wait for its origin before clients are sent it at the end of the document.
+    // How long an orphan that a peer sent may wait for its origin before clients are sent it at the end of the
+    // document.
     static constexpr uint64_t hold_ms = 5000;
 
     std::optional<Rejection> check(const Op& op, const Limits& limits) const;
@@ -70,19 +75,20 @@ public:
     uint64_t next_deadline_ms() const;
     std::vector<ClientDelta> expire(uint64_t now_ms);
 
-    // Packs the memory; ids and origins stay for good. The lattice state and its encoding do not change, so the result is
-    // never `changed`. Safe at any time, on any node, alone.
+    // Packs the memory; ids and origins stay for good. The lattice state and its encoding do not change, so the result
+    // is never `changed`. Safe at any time, on any node, alone.
     CompactionResult compact(const CompactionContext& context);
     size_t memory_bytes() const;
 
-    // The op with ids that were rounded to a double (rule A3) replaced by the stored ids they stand for; one that stands for
-    // nothing known stays as it is. check() and apply() do this themselves.
+    // The op with ids that were rounded to a double (rule A3) replaced by the stored ids they stand for; one that
+    // stands for nothing known stays as it is. check() and apply() do this themselves.
     Op resolve(const Op& op) const;
 
     // For codecs.
     const RgaSequence& sequence() const { return sequence_; }
     const RgaOrphans& orphans() const { return orphans_; }
-    // Absent if the parts contradict each other: an id in both, an orphan whose origin is placed, a waiting delete of a known id.
+    // Absent if the parts contradict each other: an id in both, an orphan whose origin is placed, a waiting delete of a
+    // known id.
     static std::optional<Rga> restore(RgaSequence sequence, RgaOrphans orphans);
 
     friend bool operator==(const Rga& left, const Rga& right) {
@@ -90,6 +96,8 @@ public:
     }
 
 private:
+    size_t pending_ops() const { return orphans_.inserts() + orphans_.deletes(); }
+
     // Collects ops for clients into messages of bounded size.
     class ViewWriter;
     enum class Source : uint8_t { client, peer };

@@ -1,5 +1,5 @@
-// The core delta of an RGA, and the whole state as one: characters with their ids and true origins, and deletes. Runs, not a
-// struct per character: a run is a chain in which every character's origin is the one before it.
+// The core delta of an RGA, and the whole state as one: characters with their ids and true origins, and deletes. Runs,
+// not a struct per character: a run is a chain in which every character's origin is the one before it.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ public:
 
     // Continues the last run where possible.
     void add(const RgaElement& element);
-    // Appends `count` characters that chain: `steps` are count - 1 steps, `text` is empty if deleted. Continues the last run where
-    // possible. REQUIRES: both validated.
+    // Appends `count` characters that chain: `steps` are count - 1 steps, `text` is empty if deleted. Continues the
+    // last run where possible. REQUIRES: both validated.
     void add_run(const Run& run, std::string_view steps, std::string_view text);
     // As add_run, but always begins a run: a decoder gives back the runs that were written.
     void begin_run(const Run& run, std::string_view steps, std::string_view text);

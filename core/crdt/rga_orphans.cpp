@@ -46,9 +46,13 @@ void RgaOrphans::erase(const Hlc& id) {
     --visible_;
 }
 
-void RgaOrphans::replace_content(const Hlc& id, char32_t content) { orphans_.find(id)->second.content = content; }
+void RgaOrphans::replace_content(const Hlc& id, char32_t content) {
+    orphans_.find(id)->second.content = content;
+}
 
-void RgaOrphans::set_told(const Hlc& id) { orphans_.find(id)->second.told = true; }
+void RgaOrphans::set_told(const Hlc& id) {
+    orphans_.find(id)->second.told = true;
+}
 
 bool RgaOrphans::awaited(const Hlc& origin) const {
     const auto it = by_origin_.lower_bound({origin, Hlc{}});
@@ -97,7 +101,8 @@ std::vector<RgaOrphans::Shown> RgaOrphans::shown() const {
             Hlc at = entry.first;
             while (on_the_way.insert(at).second) at = find(at)->origin_id;
             Hlc least = at;
-            for (Hlc ring = find(at)->origin_id; ring != at; ring = find(ring)->origin_id) least = std::min(least, ring);
+            for (Hlc ring = find(at)->origin_id; ring != at; ring = find(ring)->origin_id)
+                least = std::min(least, ring);
             roots.push_back(least);
             walk_down(least);
         }

@@ -1,5 +1,5 @@
-// What an RGA knows but cannot place yet: inserts whose origin is unknown or waits itself (orphans), and deletes of ids that
-// were never inserted here. A value; not thread-safe. O(log n) per change.
+// What an RGA knows but cannot place yet: inserts whose origin is unknown or waits itself (orphans), and deletes of ids
+// that were never inserted here. A value; not thread-safe. O(log n) per change.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +48,9 @@ public:
     // Whether there was one.
     bool take_delete(const Hlc& id) { return deletes_.erase(id) != 0; }
 
-    // All orphans as they are shown behind the document, with their depth: those whose origin is unknown in ascending id order,
-    // each followed by its subtree. Where origins form a ring (only a faulty client does that) the least id of the ring stands in
-    // as one with unknown origin.
+    // All orphans as they are shown behind the document, with their depth: those whose origin is unknown in ascending
+    // id order, each followed by its subtree. Where origins form a ring (only a faulty client does that) the least id
+    // of the ring stands in as one with unknown origin.
     struct Shown {
         RgaElement element;
         uint32_t depth = 0;

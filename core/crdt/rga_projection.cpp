@@ -1,6 +1,7 @@
 // What clients are told of an RGA (crdts.md section 4.7, "Emission"), and its value.
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "crdt/rga.h"
 
 namespace meridian::crdt {
@@ -10,15 +11,9 @@ namespace {
 // How many characters between an origin and the new character are looked at before the true origin is given up.
 constexpr unsigned siblings_looked_at = 64;
 
-// The wire cannot send a tombstone without content, and its content is gone; the Delete that follows hides it. A space is one
-// byte and harmless if it were ever seen.
+// The wire cannot send a tombstone without content, and its content is gone; the Delete that follows hides it. A space
+// is one byte and harmless if it were ever seen.
 constexpr char32_t tombstone_content = U' ';
-
-void append_utf8(std::string& out, char32_t value) {
-    uint8_t bytes[4];
-    const size_t size = write_utf8(bytes, value);
-    out.append(reinterpret_cast<const char*>(bytes), size);
-}
 
 }  // namespace
 
@@ -34,7 +29,9 @@ void Rga::ViewWriter::insert(const Hlc& id, const std::optional<Hlc>& origin, ch
     if (deleted) ops.emplace_back(RgaDelete{id, false});
 }
 
-void Rga::ViewWriter::erase(const Hlc& id) { room_for(1).emplace_back(RgaDelete{id, false}); }
+void Rga::ViewWriter::erase(const Hlc& id) {
+    room_for(1).emplace_back(RgaDelete{id, false});
+}
 
 const Hlc* Rga::sent_origin(const Hlc& id) const {
     const auto it = sent_origins_.find(id);
@@ -58,8 +55,8 @@ bool Rga::naive_rule_reaches(const RgaElement& element, RgaSequence::Position at
 }
 
 std::optional<Hlc> Rga::origin_to_send(const RgaElement& element, const RgaSequence::Placed& placed) {
-    // The rule also skips what stands behind the right place if that was sent with the same origin and has a greater id. By
-    // true origins it never does: a sibling behind has a lesser id.
+    // The rule also skips what stands behind the right place if that was sent with the same origin and has a greater
+    // id. By true origins it never does: a sibling behind has a lesser id.
     const RgaSequence::Position behind = sent_origins_.empty() ? RgaSequence::Position{} : sequence_.next(placed.at);
     const auto stops_behind = [&](const std::optional<Hlc>& origin) {
         if (behind.run == no_node) return true;
@@ -79,7 +76,9 @@ std::optional<Hlc> Rga::origin_to_send(const RgaElement& element, const RgaSeque
     return neighbour;
 }
 
-uint64_t Rga::next_deadline_ms() const { return held_.empty() ? 0 : std::max<uint64_t>(held_.front().first, 1); }
+uint64_t Rga::next_deadline_ms() const {
+    return held_.empty() ? 0 : std::max<uint64_t>(held_.front().first, 1);
+}
 
 std::vector<Rga::ClientDelta> Rga::expire(uint64_t now_ms) {
     ViewWriter views;
@@ -97,9 +96,9 @@ Rga::Delta Rga::full_delta() const {
     Delta delta;
     sequence_.for_each_stretch([&](const RgaSequence::Stretch& stretch, const std::optional<Hlc>& origin,
                                    std::string_view steps, std::string_view text) {
-        delta.begin_run(Delta::Run{stretch.first_id, origin.value_or(Hlc{}), stretch.count, origin.has_value(),
-                                   stretch.deleted},
-                        steps, text);
+        delta.begin_run(
+            Delta::Run{stretch.first_id, origin.value_or(Hlc{}), stretch.count, origin.has_value(), stretch.deleted},
+            steps, text);
     });
     for (const auto& entry : orphans_.all()) {
         const RgaOrphans::Orphan& orphan = entry.second;
@@ -110,8 +109,8 @@ Rga::Delta Rga::full_delta() const {
 }
 
 // Parents before children, siblings ascending: level by level, each level in reverse document order. Every insert lands
-// directly behind its origin, so a client that holds nothing rebuilds the exact document. Orphans come behind it, first those
-// without a known origin in the order in which they are shown: a client appends them.
+// directly behind its origin, so a client that holds nothing rebuilds the exact document. Orphans come behind it, first
+// those without a known origin in the order in which they are shown: a client appends them.
 void Rga::sync_ascending(ViewWriter& views) const {
     std::vector<size_t> level_ends;  // per depth: first the number of characters, then the end of its part in `order`
     sequence_.for_each([&](const RgaElement&, uint32_t depth) {

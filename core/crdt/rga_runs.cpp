@@ -15,7 +15,9 @@ using Blocks = std::allocator<uint8_t>;
 // What one block costs beside its bytes: the header of the usual heap.
 constexpr size_t block_overhead = 8;
 
-const uint8_t* bytes_of(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
+const uint8_t* bytes_of(std::string_view text) {
+    return reinterpret_cast<const uint8_t*>(text.data());
+}
 
 }  // namespace
 

@@ -1,7 +1,8 @@
 // Storage of an RGA's placed characters: runs in 64-byte slots, and the stamps and text of each run.
 //
-// A run is a stretch of the document in which every character's origin is the character before it, ids ascend, author and
-// deleted state are the same. It holds at most run_length_max characters, so that finding one inside it takes bounded time.
+// A run is a stretch of the document in which every character's origin is the character before it, ids ascend, author
+// and deleted state are the same. It holds at most run_length_max characters, so that finding one inside it takes
+// bounded time.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ struct alignas(64) RgaRun {
 
     uint64_t wall_ms = 0;  // first id
     uint64_t author = 0;
-    // Steps, then text. Up to 8 bytes in place, else a block whose capacity follows from the size (RgaRunArena::capacity).
+    // Steps, then text. Up to 8 bytes in place, else a block whose capacity follows from the size
+    // (RgaRunArena::capacity).
     union Payload {
         uint8_t bytes[8];
         uint8_t* block;
@@ -66,8 +68,8 @@ public:
     // A new run, not in any tree. REQUIRES: 1 <= count <= length_max; steps and text fit (text empty if deleted).
     uint32_t create(const Hlc& first, uint32_t depth, bool deleted, uint32_t count, std::string_view steps,
                     std::string_view text);
-    // Adds a character behind the last, or before the first (whose depth then is one less). REQUIRES: count < length_max, the ids
-    // chain. `content` is not looked at if the run is deleted.
+    // Adds a character behind the last, or before the first (whose depth then is one less). REQUIRES: count <
+    // length_max, the ids chain. `content` is not looked at if the run is deleted.
     void append(uint32_t run, const Hlc& last, const Hlc& id, char32_t content);
     void prepend(uint32_t run, const Hlc& id);
     // Takes away the last or the first character. REQUIRES: count > 1.

@@ -63,12 +63,15 @@ RgaSequence::Gap RgaSequence::look_up(const Hlc& id) const {
     return gap;
 }
 
-std::optional<RgaSequence::Position> RgaSequence::find(const Hlc& id) const { return look_up(id).found; }
+std::optional<RgaSequence::Position> RgaSequence::find(const Hlc& id) const {
+    return look_up(id).found;
+}
 
 std::optional<Hlc> RgaSequence::find_rounded(const Hlc& id) const {
     if (find(id)) return id;
     const auto rounded = static_cast<double>(id.node_id);
-    // Authors whose double is the same lie at most 1024 below and above: doubles of 64-bit integers are 2048 apart at most.
+    // Authors whose double is the same lie at most 1024 below and above: doubles of 64-bit integers are 2048 apart at
+    // most.
     const uint64_t lowest = id.node_id < 1024 ? 0 : id.node_id - 1024;
     Hlc probe{0, 0, lowest};
     // For each such author once: the first run not before (author, zero stamp) names the next author that exists.
@@ -217,7 +220,8 @@ RgaSequence::Placed RgaSequence::insert(const RgaElement& element) {
         const RgaRun& run = runs_[left];
         if (placed.after_origin && gap.before == left && gap.cut == 0 && run.count < RgaRun::length_max &&
             (run.deleted != 0) == element.deleted && fits_rga_step(*element.origin_id, id)) {
-            // Directly behind the origin in the document and in the index too, so that the ids of the run stay together.
+            // Directly behind the origin in the document and in the index too, so that the ids of the run stay
+            // together.
             runs_.append(left, *element.origin_id, id, element.content);
             placed.at = Position{left, uint32_t{runs_[left].count} - 1};
         }
@@ -251,11 +255,12 @@ void RgaSequence::erase(Position at) {
         runs_.erase_text(run);
         return;
     }
-    // Where a tombstone run borders on the character, it takes the character over: deleting a word forwards or backwards
-    // leaves one run, not one per character.
+    // Where a tombstone run borders on the character, it takes the character over: deleting a word forwards or
+    // backwards leaves one run, not one per character.
     if (at.offset == 0) {
         const uint32_t left = previous_run(run);
-        if (left != no_node && runs_[left].deleted != 0 && runs_[left].count < RgaRun::length_max && chains(left, run)) {
+        if (left != no_node && runs_[left].deleted != 0 && runs_[left].count < RgaRun::length_max &&
+            chains(left, run)) {
             runs_.append(left, runs_.last_id(left), runs_[run].first_id(), 0);
             runs_.drop_first(run);
             document_.refresh(runs_, run);

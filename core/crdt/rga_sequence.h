@@ -1,14 +1,15 @@
 // The placed characters of an RGA in document order, each a descendant of the root.
 //
-// Order (crdts.md section 4.7, "New server"): children of one parent by descending id, the document is the pre-order walk of
-// the tree: the rule of Roh et al., "Replicated abstract data types", 2011. It is a function of the set of characters only.
+// Order (crdts.md section 4.7, "New server"): children of one parent by descending id, the document is the pre-order
+// walk of the tree: the rule of Roh et al., "Replicated abstract data types", 2011. It is a function of the set of
+// characters only.
 //
-// Structure: two balanced trees over the same runs. The document tree is a sequence; each subtree knows its least run by
-// (depth, first id). A new child c of p at depth d belongs directly before the first character behind p that is less than
-// (d, c): one that is not below p any more, or a lesser sibling. Everything before it is below a greater sibling. That is one
-// search, whatever the number of siblings. The parent of a character at depth d is the nearest one before it at depth
-// d - 1, so origins need not be kept. The index tree is sorted by (author, first id); runs of one author never interleave in
-// it: a run is split where an id of another run falls between two of its own.
+// Structure: two balanced trees over the same runs. The document tree is a sequence; each subtree knows its least run
+// by (depth, first id). A new child c of p at depth d belongs directly before the first character behind p that is less
+// than (d, c): one that is not below p any more, or a lesser sibling. Everything before it is below a greater sibling.
+// That is one search, whatever the number of siblings. The parent of a character at depth d is the nearest one before
+// it at depth d - 1, so origins need not be kept. The index tree is sorted by (author, first id); runs of one author
+// never interleave in it: a run is split where an id of another run falls between two of its own.
 //
 // Insert, delete, find: O(log n + length_max) in the worst case. A value; not thread-safe.
 #pragma once
@@ -51,8 +52,8 @@ public:
     size_t visible() const { return visible_; }
 
     std::optional<Position> find(const Hlc& id) const;
-    // The id among those with this wall time and logical count whose node id is equal as a double: the exact one if present, else
-    // the least.
+    // The id among those with this wall time and logical count whose node id is equal as a double: the exact one if
+    // present, else the least.
     std::optional<Hlc> find_rounded(const Hlc& id) const;
 
     // REQUIRES: the id is not here; the origin, if any, is.
@@ -72,18 +73,19 @@ public:
     Position next(Position at) const;
     Position previous(Position at) const;
 
-    // Calls visit(const Stretch&, std::optional<Hlc> origin of the first, std::string_view steps, std::string_view text) for all
-    // stretches in document order. The views live during the call only.
+    // Calls visit(const Stretch&, std::optional<Hlc> origin of the first, std::string_view steps, std::string_view
+    // text) for all stretches in document order. The views live during the call only.
     template <class Visit>
     void for_each_stretch(Visit&& visit) const;
-    // Calls visit(const RgaElement&, uint32_t depth) for all characters in document order; their origin is not filled in.
+    // Calls visit(const RgaElement&, uint32_t depth) for all characters in document order; their origin is not filled
+    // in.
     template <class Visit>
     void for_each(Visit&& visit) const;
     // The authors of all characters, ascending.
     std::vector<uint64_t> authors() const;
 
-    // Building from outside, in document order: any number of append_run(), then finish(). append_run() gives false where the
-    // run cannot follow (too deep, or not less than its elder sibling); finish() where an id occurs twice.
+    // Building from outside, in document order: any number of append_run(), then finish(). append_run() gives false
+    // where the run cannot follow (too deep, or not less than its elder sibling); finish() where an id occurs twice.
     class Builder;
 
     // Packs runs anew if that frees something worth while.
@@ -111,7 +113,8 @@ private:
     uint32_t previous_run(uint32_t run) const { return document_.previous(runs_, run); }
     // `right` directly follows `left` in document and index and its characters chain on.
     bool chains(uint32_t left, uint32_t right) const;
-    // Builds both trees over runs that are in document order in `order`; splits those that interleave. False if an id repeats.
+    // Builds both trees over runs that are in document order in `order`; splits those that interleave. False if an id
+    // repeats.
     bool assemble(std::vector<uint32_t> order);
 
     RgaRunArena runs_;
@@ -141,8 +144,8 @@ struct RgaSequence::IndexPolicy {
 class RgaSequence::Builder {
 public:
     // `steps` and `text` are validated; any count >= 1.
-    bool append_run(const Hlc& first, const Hlc& last, uint32_t depth, bool deleted, uint32_t count, std::string_view steps,
-                    std::string_view text);
+    bool append_run(const Hlc& first, const Hlc& last, uint32_t depth, bool deleted, uint32_t count,
+                    std::string_view steps, std::string_view text);
     // Takes the sequence out.
     std::optional<RgaSequence> finish();
 
@@ -197,7 +200,8 @@ void RgaSequence::for_each_stretch(Visit&& visit) const {
             stretch.count += more.count;
             path.push_back(Open{run, more.depth});
         }
-        visit(static_cast<const Stretch&>(stretch), static_cast<const std::optional<Hlc>&>(origin), all_steps, all_text);
+        visit(static_cast<const Stretch&>(stretch), static_cast<const std::optional<Hlc>&>(origin), all_steps,
+              all_text);
     }
 }
 

@@ -20,7 +20,8 @@ bool less_by_author(const RgaRun& left, const RgaRun& right) {
 }  // namespace
 
 bool RgaSequence::assemble(std::vector<uint32_t> order) {
-    // Sweep over the runs by (author, first id). A run into which the next one falls is cut there; its rest waits its turn.
+    // Sweep over the runs by (author, first id). A run into which the next one falls is cut there; its rest waits its
+    // turn.
     const auto later = [this](uint32_t left, uint32_t right) { return less_by_author(runs_[right], runs_[left]); };
     std::priority_queue<uint32_t, std::vector<uint32_t>, decltype(later)> waiting(later, order);
     std::vector<uint32_t> by_id;
@@ -87,10 +88,10 @@ bool RgaSequence::Builder::append_run(const Hlc& first, const Hlc& last, uint32_
         if (!deleted) {
             for (uint32_t i = 0; i < part; ++i) character += utf8_length(*character);
         }
-        const uint32_t run = runs.create(
-            part_first, depth + done, deleted, part,
-            {reinterpret_cast<const char*>(part_step), static_cast<size_t>(part_steps_end - part_step)},
-            {reinterpret_cast<const char*>(part_text), static_cast<size_t>(character - part_text)});
+        const uint32_t run =
+            runs.create(part_first, depth + done, deleted, part,
+                        {reinterpret_cast<const char*>(part_step), static_cast<size_t>(part_steps_end - part_step)},
+                        {reinterpret_cast<const char*>(part_text), static_cast<size_t>(character - part_text)});
         order_.push_back(run);
         path_.push_back(Open{run, depth + done});
         done += part;
@@ -122,13 +123,13 @@ void RgaSequence::compact() {
     }
     if (joinable == 0 || joinable < runs_.size() / compaction_share) return;
     Builder builder;
-    for_each_stretch([&](const Stretch& stretch, const std::optional<Hlc>&, std::string_view steps,
-                         std::string_view text) {
-        const bool follows = builder.append_run(stretch.first_id, stretch.last_id, stretch.depth, stretch.deleted,
-                                                stretch.count, steps, text);
-        assert(follows);
-        static_cast<void>(follows);
-    });
+    for_each_stretch(
+        [&](const Stretch& stretch, const std::optional<Hlc>&, std::string_view steps, std::string_view text) {
+            const bool follows = builder.append_run(stretch.first_id, stretch.last_id, stretch.depth, stretch.deleted,
+                                                    stretch.count, steps, text);
+            assert(follows);
+            static_cast<void>(follows);
+        });
     std::optional<RgaSequence> packed = builder.finish();
     assert(packed);
     *this = std::move(*packed);

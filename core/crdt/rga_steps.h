@@ -1,5 +1,5 @@
-// How the stamps of a run of characters are packed, in memory and in our encodings: each id but the first as a step from
-// the one before it. All ids of a run have the same author and ascend. A step is one or two varints:
+// How the stamps of a run of characters are packed, in memory and in our encodings: each id but the first as a step
+// from the one before it. All ids of a run have the same author and ascend. A step is one or two varints:
 //
 //   typed later, logical 0      (wall difference << 1)            2 bytes up to 8.1 s between keystrokes
 //   typed later, logical n > 0  (wall difference << 1 | 1), n
@@ -53,9 +53,13 @@ inline const uint8_t* apply_rga_step(const uint8_t* in, Hlc& stamp) {
 // one shortest form, or leaves the range of stamps.
 std::optional<size_t> check_rga_step(std::string_view in, Hlc& stamp);
 
-inline bool is_unicode_scalar(char32_t value) { return value < 0xd800 || (value > 0xdfff && value <= 0x10ffff); }
+inline bool is_unicode_scalar(char32_t value) {
+    return value < 0xd800 || (value > 0xdfff && value <= 0x10ffff);
+}
 
-inline size_t utf8_length(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4; }
+inline size_t utf8_length(uint8_t lead) {
+    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
 // REQUIRES: a Unicode scalar value, room for 4 bytes. Gives the length.
 size_t write_utf8(uint8_t* out, char32_t value);
 // REQUIRES: valid UTF-8.

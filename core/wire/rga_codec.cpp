@@ -14,8 +14,12 @@ using crdt::RgaElement;
 using crdt::RgaOrphans;
 using crdt::RgaSequence;
 
-int64_t difference(uint64_t from, uint64_t to) { return static_cast<int64_t>(to - from); }
-uint64_t advanced(uint64_t from, int64_t by) { return from + static_cast<uint64_t>(by); }
+int64_t difference(uint64_t from, uint64_t to) {
+    return static_cast<int64_t>(to - from);
+}
+uint64_t advanced(uint64_t from, int64_t by) {
+    return from + static_cast<uint64_t>(by);
+}
 
 Error malformed(const char* what, size_t index, const char* expected) {
     return Error{std::string("RGA ") + what + " " + std::to_string(index) + ": expected " + expected};
@@ -179,7 +183,8 @@ Result<Rga::Delta> decode_rga_delta(BinaryReader& in) {
         run.count = static_cast<uint32_t>(count);
         Characters characters;
         read_characters(in, run.first_id, count, run.deleted, characters);
-        if (!in.ok()) return malformed("delta run", i, "a count, a stamp, an origin other than it, and valid characters");
+        if (!in.ok())
+            return malformed("delta run", i, "a count, a stamp, an origin other than it, and valid characters");
         delta.begin_run(run, characters.steps, characters.text);
         before = run.first_id;
     }

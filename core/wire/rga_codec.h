@@ -1,5 +1,6 @@
-// The RGA's part of our own encodings (docs/CORE-DELTA.md, docs/SNAPSHOT.md), on the primitives of base/binary.h. A stamp is written as
-// author, wall time as a difference (mod 2^64, zigzag) from a neighbour's, logical count; steps and text as in crdt/rga_steps.h.
+// The RGA's part of our own encodings (docs/CORE-DELTA.md, docs/SNAPSHOT.md), on the primitives of base/binary.h. A
+// stamp is written as author, wall time as a difference (mod 2^64, zigzag) from a neighbour's, logical count; steps and
+// text as in crdt/rga_steps.h.
 //
 // Delta
 //   run count; per run:
@@ -7,7 +8,8 @@
 //     [author]  wall time from the run before (the first: from 0)  logical
 //     [origin: logical << 1 | same author as the run; [author]; wall time from the run's]
 //     count 1: [content: code point]    else: steps as bytes, [text as bytes]; neither content nor text if deleted
-//   delete count; per delete: logical << 1 | same author as the delete before; [author]; wall time from the delete before
+//   delete count; per delete: logical << 1 | same author as the delete before; [author]; wall time from the delete
+//   before
 //
 // State: canonical, so equal lattice states have equal bytes
 //   author count; per author of a placed character, ascending: difference from the one before
@@ -18,8 +20,8 @@
 //   waiting delete count; per delete by ascending id: id
 //   where an id is: author; wall time from the stamp before it; logical
 //
-// Origins of placed characters follow from the levels. Decoders accept only what encoders write, take O(n log n) and memory
-// proportional to the input. Pure functions.
+// Origins of placed characters follow from the levels. Decoders accept only what encoders write, take O(n log n) and
+// memory proportional to the input. Pure functions.
 #pragma once
 
 #include "base/binary.h"
