@@ -1,0 +1,109 @@
+// What a node can be told: every setting, its default, its range, and where its value came from.
+//
+// Layers, later ones win: built-in defaults, the configuration file, environment variables (set but empty counts as
+// unset), the command line. Every value is checked when it is read; an error names the file and line (or the variable,
+// or the option), the key, the value, what was expected, and for an unknown name the nearest valid one.
+//
+// The keys of [store] other than `plugin` belong to the plug-in and are checked by it, not here.
+// Threads: built once at start, then read only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "config/ini_file.h"
+
+namespace meridian::config {
+
+struct PluginEntry {
+    std::string key;
+    std::string value;
+    std::string source;  // "file:line", for messages
+};
+
+struct Settings {
+    // [server]
+    std::string bind = "0.0.0.0:3000";  // host:port, [ipv6]:port or unix:/path
+    std::string data_dir = "./data";
+    std::string signing_key;          // 64 hexadecimal digits; empty = the key file in the data directory
+    uint64_t loops = 0;               // event loops; 0 = one per core
+    uint64_t stop_timeout_ms = 5000;  // how long a stopping node waits for what is in flight
+    std::string key_form = "auto";    // auto, integer or string
+    std::string log_level = "info";   // error, warning, info or debug
+
+    // [node]
+    std::string node_id;  // decimal; empty = derived from host name and port
+    uint64_t cache_bytes = 256ULL << 20;
+    uint64_t waiting_requests = 100'000;
+    uint64_t pending_commit_bytes = 64ULL << 20;
+    uint64_t group_bytes = 8ULL << 20;
+    uint64_t key_bytes = 1024;
+    uint64_t batch_items = 10'000;
+    uint64_t idempotency_retention_ms = 24ULL * 3600 * 1000;
+    uint64_t checkpoint_interval_ms = 10'000;
+    uint64_t checkpoint_log_bytes = 64ULL << 20;
+    uint64_t log_retention_ms = 7ULL * 24 * 3600 * 1000;
+    uint64_t log_retention_bytes = 1ULL << 30;
+    uint64_t tombstone_grace_ms = 30ULL * 24 * 3600 * 1000;
+
+    // [plugins]
+    std::string
+        plugin_path;  // directories separated by ':'; empty = next to the executable, then the install directory
+
+    // [store]
+    std::string store_plugin = "store-kv";
+    std::vector<PluginEntry> store_entries;
+
+    // [limits]
+    uint64_t connections = 100'000;
+    uint64_t http_head_bytes = 32 << 10;
+    uint64_t http_headers = 100;
+    uint64_t http_body_bytes = 2 << 20;
+    uint64_t http_pipeline = 64;
+    uint64_t head_timeout_ms = 10'000;
+    uint64_t body_timeout_ms = 30'000;
+    uint64_t idle_timeout_ms = 75'000;
+    uint64_t write_timeout_ms = 30'000;
+    uint64_t websocket_message_bytes = 8 << 20;
+    uint64_t websocket_frames_in_flight = 256;
+    uint64_t websocket_ping_interval_ms = 25'000;
+    uint64_t connection_queue_bytes = 1 << 20;
+    uint64_t missed_keys = 1000;
+    uint64_t requests_per_second = 100;
+    uint64_t awareness_bytes = 64 << 10;
+    uint64_t awareness_per_second = 60;
+    uint64_t rga_elements = 4'000'000;
+    uint64_t tree_nodes = 1'000'000;
+    uint64_t orset_tags = 1'000'000;
+    uint64_t counter_slots = 1'000'000;
+    uint64_t presence_entries = 100'000;
+    uint64_t map_keys = 100'000;
+    uint64_t register_value_bytes = 4 << 20;
+
+    std::vector<std::string> warnings;  // variables that are recognised and have no effect
+};
+
+// The value of an environment variable, or nothing.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+struct SettingsSources {
+    std::vector<std::string> files;  // read in order
+    Environment environment;
+    std::vector<std::pair<std::string, std::string>> options;  // "section.key", value: from the command line
+};
+
+Result<Settings> load_settings(const SettingsSources& sources);
+
+// Every effective value as an INI file that load_settings reads back; secrets are shown as "(hidden)".
+std::string dump_settings(const Settings& settings);
+
+// The candidate nearest to `name` by edit distance, if it is near enough to be what was meant; else empty.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace meridian::config

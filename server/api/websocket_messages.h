@@ -1,0 +1,13 @@
+// What each WebSocket message of a client does (client-api.md sections 6.3 to 6.6).
+#pragma once
+
+#include <string_view>
+
+namespace meridian::server {
+
+class WebSocketConnection;
+
+// Handles one binary message. On the connection's loop; `payload` is borrowed for the call.
+void handle_message(WebSocketConnection& connection, std::string_view payload);
+
+}  // namespace meridian::server

@@ -1,0 +1,319 @@
+#include "daemon.h"
+
+#include <sodium.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <future>
+#include <map>
+#include <thread>
+
+#include "auth/signing_key_file.h"
+#include "config/node_identity.h"
+#include "log.h"
+#include "loop/event_loop.h"
+#include "loop/system_environment.h"
+#include "loop/thread_lane.h"
+#include "net/edge_loop.h"
+#include "net/listener.h"
+#include "plugin/loader.h"
+#include "plugin/plugin_configuration.h"
+#include "plugin/store_adapter.h"
+#include "server_version.h"
+
+namespace meridian::server {
+namespace {
+
+sigset_t handled_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+    return set;
+}
+
+std::string executable_directory() {
+    char path[PATH_MAX];
+    const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
+    const std::string whole(path, size > 0 ? static_cast<size_t>(size) : 0);
+    return whole.substr(0, whole.rfind('/'));
+}
+
+std::vector<std::string> plugin_directories(const config::Settings& settings) {
+    std::vector<std::string> directories;
+    if (settings.plugin_path.empty()) return {executable_directory(), MERIDIAN_INSTALLED_PLUGIN_DIRECTORY};
+    std::string_view rest = settings.plugin_path;
+    while (!rest.empty()) {
+        const size_t end = rest.find(':');
+        if (end != 0) directories.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+    return directories;
+}
+
+bool declares(const plugin::LoadedPlugin& loaded, std::string_view key) {
+    for (uint64_t i = 0; i < loaded.descriptor->config_key_count; ++i) {
+        if (key == loaded.descriptor->config_keys[i].name) return true;
+    }
+    return false;
+}
+
+struct StorePlugin {
+    plugin::LoadedPlugin loaded;
+    plugin::Configuration configuration;
+};
+
+Result<StorePlugin> load_store_plugin(const config::Settings& settings) {
+    auto loaded = plugin::load_plugin(settings.store_plugin, plugin_directories(settings), plugin::Kind::store);
+    if (!loaded) return loaded.error();
+    std::map<std::string, std::string> section;
+    for (const config::PluginEntry& entry : settings.store_entries) section[entry.key] = entry.value;
+    // A store that keeps files keeps them in the node's data directory unless it is told otherwise.
+    if (declares(*loaded, "directory")) section.emplace("directory", settings.data_dir);
+    auto configuration = plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment());
+    if (!configuration) return configuration.error();
+    return StorePlugin{*loaded, *configuration};
+}
+
+LogLevel level_of(plugin::LogLevel level) {
+    switch (level) {
+        case plugin::LogLevel::error:
+            return LogLevel::error;
+        case plugin::LogLevel::warning:
+            return LogLevel::warning;
+        case plugin::LogLevel::information:
+            return LogLevel::info;
+        default:
+            return LogLevel::debug;
+    }
+}
+
+node::NodeLimits node_limits(const config::Settings& settings) {
+    node::NodeLimits limits;
+    limits.cache_bytes_max = settings.cache_bytes;
+    limits.waiting_requests_max = settings.waiting_requests;
+    limits.pending_commit_bytes_max = settings.pending_commit_bytes;
+    limits.group_bytes_max = settings.group_bytes;
+    limits.key_bytes_max = settings.key_bytes;
+    limits.batch_items_max = settings.batch_items;
+    limits.idempotency_retention_ms = settings.idempotency_retention_ms;
+    limits.checkpoint_interval_ms = settings.checkpoint_interval_ms;
+    limits.checkpoint_log_bytes = settings.checkpoint_log_bytes;
+    limits.log_retention_ms = settings.log_retention_ms;
+    limits.log_retention_bytes = settings.log_retention_bytes;
+    limits.tombstone_grace_ms = settings.tombstone_grace_ms;
+    limits.crdt.rga_elements_max = settings.rga_elements;
+    limits.crdt.tree_nodes_max = settings.tree_nodes;
+    limits.crdt.orset_tags_max = settings.orset_tags;
+    limits.crdt.counter_slots_max = settings.counter_slots;
+    limits.crdt.presence_entries_max = settings.presence_entries;
+    limits.crdt.map_keys_max = settings.map_keys;
+    limits.crdt.register_value_bytes_max = settings.register_value_bytes;
+    return limits;
+}
+
+uint64_t node_id_of(const config::Settings& settings) {
+    if (!settings.node_id.empty()) return std::strtoull(settings.node_id.c_str(), nullptr, 10);
+    return config::derive_node_id(config::host_name(), config::port_of_bind(settings.bind));
+}
+
+// As many descriptors as we are allowed to ask for: each connection takes one.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// One event loop, its thread and its part of the edge.
+struct LoopThread {
+    LoopThread(EdgeShared& shared, Clock& clock, uint32_t index) : loop(clock), edge(shared, loop, index) {}
+    EventLoop loop;
+    EdgeLoop edge;
+    std::thread thread;
+};
+
+class Daemon {
+public:
+    explicit Daemon(const config::Settings& settings) : settings_(settings) {}
+    ~Daemon() { stop_threads(); }
+
+    Result<void> start() {
+        if (Result<void> prepared = prepare(); !prepared) return prepared;
+        if (Result<void> opened = open_node(); !opened) return opened;
+        if (Result<void> listening = start_listening(bound_); !listening) {
+            stop_node();
+            return listening;
+        }
+        for (auto& each : loops_) each->loop.post([edge = &each->edge] { edge->start(); });
+        loops_.front()->loop.post([this] { loops_.front()->edge.accept_from(bound_.socket.get()); });
+        log_line(LogLevel::info, "listening",
+                 {{"address", bound_.address},
+                  {"node_id", config::node_id_text(node_id_)},
+                  {"loops", uint64_t{loops_.size()}}});
+        ::sd_notify(0, "READY=1");
+        return {};
+    }
+
+    void serve_until_signal() {
+        const sigset_t signals = handled_signals();
+        for (;;) {
+            int signal = 0;
+            if (::sigwait(&signals, &signal) != 0) continue;
+            if (signal != SIGHUP) {
+                log_line(LogLevel::info, "stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+                return;
+            }
+            log_line(LogLevel::info, "SIGHUP: no setting of this node can be changed while it runs");
+        }
+    }
+
+    void stop() {
+        ::sd_notify(0, "STOPPING=1");
+        shared_->draining = true;
+        const uint64_t deadline_us = clock_.monotonic_us() + settings_.stop_timeout_ms * 1000;
+        std::vector<std::future<void>> drained;
+        for (auto& each : loops_) {
+            auto done = std::make_shared<std::promise<void>>();
+            drained.push_back(done->get_future());
+            each->loop.post([edge = &each->edge, deadline_us, done] {
+                edge->begin_drain(deadline_us, [done] { done->set_value(); });
+            });
+        }
+        for (auto& each : drained) wait_for(each);
+        stop_node();
+        log_line(LogLevel::info, "stopped");
+    }
+
+private:
+    Result<void> prepare() {
+        if (::mkdir(settings_.data_dir.c_str(), 0700) != 0 && errno != EEXIST) {
+            return Error{"data directory " + settings_.data_dir + ": " + std::strerror(errno)};
+        }
+        auto key = load_signing_key(settings_.signing_key, settings_.data_dir, true, random_);
+        if (!key) return key.error();
+        signing_key_ = key->key;
+        if (!key->path.empty()) {
+            log_line(LogLevel::info,
+                     key->created ? "made a new signing key" : "using the signing key of the data directory",
+                     {{"file", key->path}});
+        }
+        auto bound = bind_address(settings_.bind);
+        if (!bound) return bound.error();
+        bound_ = std::move(bound).value();
+        auto store_plugin = load_store_plugin(settings_);
+        if (!store_plugin) return store_plugin.error();
+        plugin::HostServices services;
+        services.clock = &clock_;
+        services.random = &random_;
+        services.lane = &commit_lane_;
+        services.log = [](plugin::LogLevel level, std::string_view text) {
+            log_line(level_of(level), text, {{"from", "store"}});
+        };
+        auto store = plugin::open_store(store_plugin->loaded, store_plugin->configuration, std::move(services));
+        if (!store) return store.error();
+        store_ = std::move(store).value();
+        return {};
+    }
+
+    Result<void> open_node() {
+        size_t count = settings_.loops != 0 ? settings_.loops : std::thread::hardware_concurrency();
+        if (count == 0) count = 1;
+        shared_ = std::make_unique<EdgeShared>(settings_, clock_, random_, signing_key_);
+        std::vector<Lane*> lanes;
+        for (size_t i = 0; i < count; ++i) {
+            loops_.push_back(std::make_unique<LoopThread>(*shared_, clock_, static_cast<uint32_t>(i)));
+            shared_->loops.push_back(&loops_.back()->edge);
+            lanes.push_back(&loops_.back()->loop);
+        }
+        node_id_ = node_id_of(settings_);
+        std::promise<Result<void>> ready;
+        std::future<Result<void>> opened = ready.get_future();
+        node_ = node::Node::open({node_id_, node_limits(settings_)}, *store_, clock_, random_, lanes, commit_lane_,
+                                 [&ready](Result<void> result) { ready.set_value(std::move(result)); });
+        if (!node_) return Error{"the cryptographic library does not start"};
+        shared_->node = node_.get();
+        for (auto& each : loops_) each->thread = std::thread([loop = &each->loop] { loop->run(); });
+        wait_for(opened);
+        return opened.get();
+    }
+
+    // Waits, and lets another signal end the process at once: data on disk needs no goodbye.
+    template <class T>
+    void wait_for(std::future<T>& future) {
+        const sigset_t signals = handled_signals();
+        const timespec pause{0, 5'000'000};
+        while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+            const int signal = ::sigtimedwait(&signals, nullptr, &pause);
+            if (signal != SIGINT && signal != SIGTERM) continue;
+            log_line(LogLevel::warning, "ended by a second signal");
+            ::_exit(1);
+        }
+    }
+
+    void stop_node() {
+        std::promise<void> done;
+        std::future<void> stopped = done.get_future();
+        node_->stop(clock_.monotonic_us() + settings_.stop_timeout_ms * 1000, [&done] { done.set_value(); });
+        wait_for(stopped);
+        stop_threads();
+    }
+
+    // The order that node.h asks for: lanes, store, node.
+    void stop_threads() {
+        for (auto& each : loops_) {
+            if (!each->thread.joinable()) continue;
+            each->loop.stop();
+            each->thread.join();
+        }
+        commit_lane_.stop();
+        if (store_) store_->close();
+        node_.reset();
+        loops_.clear();
+        store_.reset();
+    }
+
+    const config::Settings& settings_;
+    SystemClock clock_;
+    SystemRandom random_;
+    ThreadLane commit_lane_{clock_};
+    SigningKey signing_key_;
+    BoundSocket bound_;
+    std::unique_ptr<node::Store> store_;
+    std::unique_ptr<EdgeShared> shared_;
+    std::vector<std::unique_ptr<LoopThread>> loops_;
+    std::unique_ptr<node::Node> node_;
+    uint64_t node_id_ = 0;
+};
+
+}  // namespace
+
+void block_signals() {
+    const sigset_t signals = handled_signals();
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+Result<void> check_daemon(const config::Settings& settings) {
+    auto store_plugin = load_store_plugin(settings);
+    if (!store_plugin) return store_plugin.error();
+    return {};
+}
+
+Result<void> run_daemon(const config::Settings& settings) {
+    if (::sodium_init() < 0) return Error{"the cryptographic library does not start"};
+    raise_descriptor_limit();
+    Daemon daemon(settings);
+    if (Result<void> started = daemon.start(); !started) return started;
+    daemon.serve_until_signal();
+    daemon.stop();
+    return {};
+}
+
+}  // namespace meridian::server

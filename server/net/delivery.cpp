@@ -1,0 +1,56 @@
+#include "net/delivery.h"
+
+#include "protocol/websocket_codec.h"
+
+namespace meridian::server {
+
+void Delivery::miss(const RoomMessage& message) {
+    if (!message.delta) return;  // awareness is only about now
+    if (!missed_) missed_ = std::make_unique<std::set<std::string>>();
+    missed_->insert(message.delta->key());
+}
+
+bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms) {
+    for (; next_batch_ < room.end(); ++next_batch_) {
+        if (!started_) continue;
+        const RoomBatch& batch = room.batch(next_batch_);
+        const size_t queued = output.bytes(OutputQueue::Kind::delta);
+        if (is_plain()) {
+            const SharedBytes& frames = batch.frames(form_);
+            // A batch larger than the whole queue is still sent to a reader that keeps up.
+            if (queued == 0 || queued + frames->size() <= limits.queue_bytes_max) {
+                output.push(OutputQueue::Kind::delta, frames);
+                continue;
+            }
+        }
+        std::string own;
+        for (const RoomMessage& message : batch.messages()) {
+            if (message.delta) {
+                const std::string& key = message.delta->key();
+                if (withheld_ == key || (missed_ && missed_->count(key) != 0) || !may_read(key, now_ms)) continue;
+            }
+            const std::string& bytes = message.bytes(form_);
+            if (queued + own.size() + bytes.size() > limits.queue_bytes_max && queued + own.size() > 0) {
+                miss(message);
+            } else {
+                append_message(own, Opcode::binary, bytes);
+            }
+        }
+        if (!own.empty()) output.push(OutputQueue::Kind::delta, std::make_shared<const std::string>(std::move(own)));
+    }
+    return !missed_ || missed_->size() <= limits.missed_keys_max;
+}
+
+const std::string* Delivery::next_missed(const OutputQueue& output, const Limits& limits) const {
+    if (!missed_ || resyncing_ || output.bytes(OutputQueue::Kind::delta) > limits.queue_bytes_max / 4) return nullptr;
+    return &*missed_->begin();
+}
+
+void Delivery::resynced(const std::string& key, bool sent) {
+    resyncing_ = false;
+    if (!sent || !missed_) return;
+    missed_->erase(key);
+    if (missed_->empty()) missed_.reset();
+}
+
+}  // namespace meridian::server

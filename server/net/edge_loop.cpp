@@ -1,0 +1,294 @@
+#include "net/edge_loop.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "api/http_handlers.h"
+#include "net/http_connection.h"
+#include "net/websocket_connection.h"
+
+namespace meridian::server {
+namespace {
+
+constexpr uint64_t listen_token = UINT64_MAX - 1;
+constexpr size_t read_buffer_bytes = 64 << 10;
+constexpr int accepts_per_tick = 64;
+constexpr size_t sends_per_tick = 256;
+constexpr size_t sends_per_room = 64;
+// A room that produces faster than slices hand out is handed out whole.
+constexpr size_t batches_waiting_max = 64;
+constexpr uint64_t accept_pause_us = 100'000;
+constexpr uint64_t drain_check_us = 20'000;
+
+}  // namespace
+
+EdgeLoop::EdgeLoop(EdgeShared& shared, EventLoop& loop, uint32_t index)
+    : shared_(shared),
+      loop_(loop),
+      index_(index),
+      tokens_(shared.signing_key.public_key()),
+      read_buffer_(read_buffer_bytes, '\0') {
+    loop_.set_handler(this);
+}
+
+EdgeLoop::~EdgeLoop() = default;
+
+void EdgeLoop::start() {
+    shard().set_listener(this);
+    loop_.post_after(1'000'000, [this] { every_second(); });
+}
+
+void EdgeLoop::accept_from(int listen_fd) {
+    listen_fd_ = listen_fd;
+    loop_.add(listen_fd_, EPOLLIN, listen_token);
+}
+
+void EdgeLoop::on_acceptable() {
+    for (int i = 0; i < accepts_per_tick && listen_fd_ >= 0; ++i) {
+        FileDescriptor socket(::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (!socket.valid()) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                // Nothing to accept with: the pending connection would wake us again at once.
+                loop_.remove(listen_fd_);
+                loop_.post_after(accept_pause_us, [this] {
+                    if (listen_fd_ >= 0) loop_.add(listen_fd_, EPOLLIN, listen_token);
+                });
+                return;
+            }
+            if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+            continue;  // this connection is gone already; others may wait
+        }
+        if (shared_.connections.load(std::memory_order_relaxed) >= settings().connections) continue;  // closes it
+        shared_.connections.fetch_add(1, std::memory_order_relaxed);
+        const int on = 1;
+        ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof on);  // fails on unix sockets, which have no delay
+        EdgeLoop* target = shared_.loops[next_loop_++ % shared_.loops.size()];
+        if (target == this) {
+            adopt_socket(std::move(socket));
+        } else {
+            auto moved = std::make_shared<FileDescriptor>(std::move(socket));
+            target->loop_.post([target, moved] { target->adopt_socket(std::move(*moved)); });
+        }
+    }
+}
+
+void EdgeLoop::adopt_socket(FileDescriptor socket) {
+    if (draining_) {
+        shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+        return;
+    }
+    const ConnectionId id = connections_.reserve();
+    connections_.put(id, std::make_unique<HttpConnection>(*this, id, std::move(socket)));
+}
+
+void EdgeLoop::adopt_websocket(FileDescriptor socket, HttpResponse grant, std::string input) {
+    const ConnectionId id = connections_.reserve();
+    auto connection = std::make_unique<WebSocketConnection>(
+        *this, id, std::move(socket), std::move(grant.websocket_session), grant.key_form, std::move(input));
+    WebSocketConnection& adopted = *connection;
+    connections_.put(id, std::move(connection));
+    if (draining_) adopted.begin_drain();
+}
+
+void EdgeLoop::hand_over(ConnectionId id, FileDescriptor socket, HttpResponse grant, std::string input) {
+    closed_.push_back(connections_.take(id));
+    EdgeLoop* target = shared_.loops[grant.websocket_loop];
+    auto moved = std::make_shared<FileDescriptor>(std::move(socket));
+    target->loop_.post([target, moved, grant = std::move(grant), input = std::move(input)]() mutable {
+        target->adopt_websocket(std::move(*moved), std::move(grant), std::move(input));
+    });
+}
+
+void EdgeLoop::close(ConnectionId id) {
+    std::unique_ptr<Connection> connection = connections_.take(id);
+    if (!connection) return;
+    if (WebSocketConnection* websocket = connection->as_websocket()) leave_room(*websocket);
+    closed_.push_back(std::move(connection));
+    shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void EdgeLoop::on_ready(uint64_t token, uint32_t events) {
+    if (token == listen_token) return on_acceptable();
+    if (Connection* connection = connections_.find(ConnectionId::from_token(token))) connection->on_ready(events);
+}
+
+bool EdgeLoop::on_tick_end() {
+    seal_open_rooms();
+    std::vector<ConnectionId> dirty;
+    dirty.swap(dirty_);
+    for (const ConnectionId id : dirty) {
+        Connection* connection = connections_.find(id);
+        if (connection == nullptr) continue;
+        if (WebSocketConnection* websocket = connection->as_websocket()) {
+            websocket->settle();
+        } else if (HttpConnection* http = connection->as_http()) {
+            http->settle();
+        }
+    }
+    if (dirty_.empty()) {
+        dirty.clear();
+        dirty_.swap(dirty);  // keeps its memory for the next tick
+    }
+    hand_out_batches();
+    closed_.clear();
+    if (!emptied_rooms_.empty()) remove_empty_rooms();
+    return !dirty_.empty() || !passing_rooms_.empty();
+}
+
+void EdgeLoop::on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) {
+    if (Room* room = find_room(namespace_name)) open(*room, {frame, nullptr});
+}
+
+void EdgeLoop::on_group_end() {
+    seal_open_rooms();
+}
+
+void EdgeLoop::open(Room& room, RoomMessage message) {
+    if (!room.has_open_batch()) open_rooms_.push_back(&room);
+    room.add(std::move(message));
+}
+
+void EdgeLoop::broadcast(Room& room, SharedBytes message) {
+    open(room, {nullptr, std::move(message)});
+}
+
+void EdgeLoop::seal(Room& room) {
+    if (!room.has_open_batch()) return;
+    if (!room.pass_wanted()) passing_rooms_.push_back(&room);
+    room.seal();
+    open_rooms_.erase(std::find(open_rooms_.begin(), open_rooms_.end(), &room));
+}
+
+void EdgeLoop::seal_open_rooms() {
+    for (Room* room : open_rooms_) {
+        if (!room->pass_wanted()) passing_rooms_.push_back(room);
+        room->seal();
+    }
+    open_rooms_.clear();
+}
+
+// In slices, so that a large room does not hold up everything else on this loop, and room after room.
+void EdgeLoop::hand_out_batches() {
+    size_t budget = sends_per_tick;
+    while (budget > 0 && !passing_rooms_.empty()) {
+        Room* room = passing_rooms_.front();
+        passing_rooms_.pop_front();
+        const bool overrun = room->batches_waiting() > batches_waiting_max;
+        size_t slice = overrun ? SIZE_MAX : std::min(budget, sends_per_room);
+        const size_t given = slice;
+        const bool over = room->pass_slice(slice, [this](ConnectionId id) {
+            if (WebSocketConnection* connection = find_websocket(id)) connection->settle();
+        });
+        budget -= std::min(budget, given - slice);
+        if (!over || room->pass_wanted()) passing_rooms_.push_back(room);
+    }
+}
+
+Room& EdgeLoop::enter_room(const std::string& namespace_name) {
+    std::unique_ptr<Room>& room = rooms_[namespace_name];
+    if (!room) room = std::make_unique<Room>(namespace_name);
+    return *room;
+}
+
+Room* EdgeLoop::find_room(const std::string& namespace_name) {
+    const auto found = rooms_.find(namespace_name);
+    return found == rooms_.end() ? nullptr : found->second.get();
+}
+
+void EdgeLoop::leave_room(WebSocketConnection& connection) {
+    Room& room = connection.room();
+    if (const auto moved = room.leave(connection.room_index())) {
+        if (WebSocketConnection* member = find_websocket(*moved)) member->set_room_index(connection.room_index());
+    }
+    if (room.members().empty()) emptied_rooms_.push_back(room.name());
+}
+
+void EdgeLoop::remove_empty_rooms() {
+    for (const std::string& name : emptied_rooms_) {
+        const auto room = rooms_.find(name);
+        if (room == rooms_.end() || !room->second->members().empty()) continue;
+        Room* gone = room->second.get();
+        open_rooms_.erase(std::remove(open_rooms_.begin(), open_rooms_.end(), gone), open_rooms_.end());
+        passing_rooms_.erase(std::remove(passing_rooms_.begin(), passing_rooms_.end(), gone), passing_rooms_.end());
+        rooms_.erase(room);
+    }
+    emptied_rooms_.clear();
+}
+
+bool EdgeLoop::note_client(const std::string& namespace_name, uint64_t client_id) {
+    return recent_clients_.note(namespace_name, client_id);
+}
+
+WebSocketConnection* EdgeLoop::find_websocket(ConnectionId id) {
+    Connection* connection = connections_.find(id);
+    return connection == nullptr ? nullptr : connection->as_websocket();
+}
+
+HttpConnection* EdgeLoop::find_http(ConnectionId id) {
+    Connection* connection = connections_.find(id);
+    return connection == nullptr ? nullptr : connection->as_http();
+}
+
+void EdgeLoop::dispatch(HttpRequest request) {
+    const size_t owner = request.session ? shared_.node->shard_index(request.session->claims.namespace_name) : index_;
+    if (owner == index_) return handle_request(*this, std::move(request));
+    EdgeLoop* target = shared_.loops[owner];
+    target->loop_.post(
+        [target, request = std::move(request)]() mutable { handle_request(*target, std::move(request)); });
+}
+
+void EdgeLoop::respond(const ConnectionRef& to, uint64_t number, HttpResponse response) {
+    if (to.loop == index_) {
+        if (HttpConnection* connection = find_http(to.id)) connection->respond(number, std::move(response));
+        return;
+    }
+    EdgeLoop* target = shared_.loops[to.loop];
+    target->loop_.post([target, to, number, response = std::move(response)]() mutable {
+        target->respond(to, number, std::move(response));
+    });
+}
+
+const std::string& EdgeLoop::date_header() {
+    const uint64_t second = wall_ms() / 1000;
+    if (second != date_second_ || date_header_.empty()) {
+        date_second_ = second;
+        const auto time = static_cast<time_t>(second);
+        tm parts{};
+        ::gmtime_r(&time, &parts);
+        char text[64];
+        const size_t size = ::strftime(text, sizeof text, "date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+        date_header_.assign(text, size);
+    }
+    return date_header_;
+}
+
+void EdgeLoop::every_second() {
+    loop_.post_after(1'000'000, [this] { every_second(); });
+    const uint64_t now = now_us();
+    connections_.for_each([now](Connection& connection) { connection.on_second(now); });
+    rate_limiter_.sweep(now);
+}
+
+void EdgeLoop::begin_drain(uint64_t deadline_us, std::function<void()> done) {
+    draining_ = true;
+    drain_deadline_us_ = deadline_us;
+    drained_ = std::move(done);
+    if (listen_fd_ >= 0) loop_.remove(listen_fd_);
+    listen_fd_ = -1;
+    connections_.for_each([](Connection& connection) { connection.begin_drain(); });
+    check_drained();
+}
+
+void EdgeLoop::check_drained() {
+    if (connections_.count() == 0 || now_us() >= drain_deadline_us_) return drained_();
+    loop_.post_after(drain_check_us, [this] { check_drained(); });
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,143 @@
+// Everything of the network edge that lives on one event loop: its connections, the rooms of the namespaces that it
+// owns, the rate limits of their clients, and its share of the way between them and the node's shard of the same index.
+//
+// One thread: the loop's. What others tell it comes by post(). Connections never outlive it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "auth/rate_limiter.h"
+#include "auth/token_cache.h"
+#include "config/settings.h"
+#include "loop/event_loop.h"
+#include "net/connection.h"
+#include "net/http_message.h"
+#include "net/recent_clients.h"
+#include "net/room.h"
+#include "node/node.h"
+
+namespace meridian::server {
+
+class EdgeLoop;
+
+// What all loops share. Built before the loops run; only the atomics change afterwards.
+struct EdgeShared {
+    EdgeShared(const config::Settings& the_settings, Clock& the_clock, Random& the_random, const SigningKey& key)
+        : settings(the_settings), clock(the_clock), random(the_random), signing_key(key) {}
+
+    const config::Settings& settings;
+    Clock& clock;
+    Random& random;
+    const SigningKey& signing_key;
+    node::Node* node = nullptr;
+    std::vector<EdgeLoop*> loops;
+    std::atomic<bool> draining{false};
+    std::atomic<size_t> connections{0};
+};
+
+class EdgeLoop final : public EventLoop::Handler, public node::RoomListener {
+public:
+    EdgeLoop(EdgeShared& shared, EventLoop& loop, uint32_t index);
+    ~EdgeLoop() override;
+
+    // On the loop, once the node is there: attaches to the shard and starts the clockwork.
+    void start();
+    // Accepts connections on a bound, listening, non-blocking socket and deals them out to all loops. On the loop.
+    void accept_from(int listen_fd);
+    // Takes a connected socket. On the loop.
+    void adopt_socket(FileDescriptor socket);
+    // Stops accepting and reading, answers what is in flight, closes WebSockets with 1012; `done` runs on the loop when
+    // no connection is left or the deadline has passed. On the loop.
+    void begin_drain(uint64_t deadline_us, std::function<void()> done);
+
+    // EventLoop::Handler
+    void on_ready(uint64_t token, uint32_t events) override;
+    bool on_tick_end() override;
+
+    // node::RoomListener
+    void on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) override;
+    void on_group_end() override;
+
+    // For connections and handlers, on this loop.
+    EdgeShared& shared() { return shared_; }
+    const config::Settings& settings() const { return shared_.settings; }
+    EventLoop& loop() { return loop_; }
+    uint32_t index() const { return index_; }
+    node::Shard& shard() { return shared_.node->shard(index_); }
+    uint64_t wall_ms() const { return shared_.clock.wall_ms(); }
+    uint64_t now_us() const { return shared_.clock.monotonic_us(); }
+    TokenCache& tokens() { return tokens_; }
+    RateLimiter& rate_limiter() { return rate_limiter_; }
+    // A buffer that every read of this loop goes through.
+    std::string& read_buffer() { return read_buffer_; }
+
+    WebSocketConnection* find_websocket(ConnectionId id);
+    HttpConnection* find_http(ConnectionId id);
+    // The connection is gone from the table now and destroyed at the end of the tick. Closes the socket.
+    void close(ConnectionId id);
+    // The same, but the socket goes on living: it moves to the loop that owns a namespace, as a WebSocket.
+    void hand_over(ConnectionId id, FileDescriptor socket, HttpResponse grant, std::string input);
+
+    // Settled at the end of the tick: replies emitted, output written.
+    void mark_dirty(ConnectionId id) { dirty_.push_back(id); }
+
+    // The room stays until the end of the tick in which its last member has left.
+    Room& enter_room(const std::string& namespace_name);
+    Room* find_room(const std::string& namespace_name);
+    // Awareness: to every member of the room, in order with the deltas.
+    void broadcast(Room& room, SharedBytes message);
+    // Closes the open batch of a room, so that what is queued next has a firm place among the deltas.
+    void seal(Room& room);
+    // Whether a client of this namespace has been connected lately; from now on it has.
+    bool note_client(const std::string& namespace_name, uint64_t client_id);
+
+    // Sends a request to the loop that owns its namespace; the answer comes back to HttpConnection::respond.
+    void dispatch(HttpRequest request);
+    // Answers a request of any loop.
+    void respond(const ConnectionRef& to, uint64_t number, HttpResponse response);
+    // "Date: ...\r\n"
+    const std::string& date_header();
+
+private:
+    void on_acceptable();
+    void adopt_websocket(FileDescriptor socket, HttpResponse grant, std::string input);
+    void leave_room(WebSocketConnection& connection);
+    void open(Room& room, RoomMessage message);
+    void seal_open_rooms();
+    void hand_out_batches();
+    void remove_empty_rooms();
+    void every_second();
+    void check_drained();
+
+    EdgeShared& shared_;
+    EventLoop& loop_;
+    uint32_t index_;
+    ConnectionTable connections_;
+    std::vector<std::unique_ptr<Connection>> closed_;
+    std::vector<ConnectionId> dirty_;
+    std::unordered_map<std::string, std::unique_ptr<Room>> rooms_;
+    std::vector<Room*> open_rooms_;           // rooms with an open batch
+    std::deque<Room*> passing_rooms_;         // rooms with batches to hand out
+    std::vector<std::string> emptied_rooms_;  // rooms that have lost their last member in this tick
+    TokenCache tokens_;
+    RateLimiter rate_limiter_;
+    RecentClients recent_clients_;
+    std::string read_buffer_;
+    std::string date_header_;
+    uint64_t date_second_ = 0;
+    int listen_fd_ = -1;
+    uint32_t next_loop_ = 0;  // where the next accepted connection goes
+    bool draining_ = false;
+    uint64_t drain_deadline_us_ = 0;
+    std::function<void()> drained_;
+};
+
+}  // namespace meridian::server

@@ -1,0 +1,331 @@
+#include "net/http_connection.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace meridian::server {
+namespace {
+
+constexpr uint64_t linger_us = 2'000'000;
+constexpr size_t input_capacity_kept = 4096;
+
+std::string_view bearer_token(const RequestHead& head) {
+    const auto header = head.header("authorization");
+    if (header && header->substr(0, 7) == "Bearer ") return header->substr(7);
+    return {};
+}
+
+std::string text_header(const RequestHead& head, std::string_view name) {
+    return std::string(head.header(name).value_or(""));
+}
+
+UpgradeHeaders upgrade_headers(const RequestHead& head, const std::string& configured_form) {
+    UpgradeHeaders upgrade;
+    upgrade.connection_upgrade = head.header_has_token("connection", "upgrade");
+    upgrade.upgrade_websocket = head.header_has_token("upgrade", "websocket");
+    upgrade.version_13 = head.header("sec-websocket-version") == "13";
+    upgrade.key = text_header(head, "sec-websocket-key");
+    // client-api.md section 11.5: the Python client alone names its library, and it alone needs string keys.
+    const bool python = head.header("user-agent").value_or("").find("websockets/") != std::string_view::npos;
+    bool strings = configured_form == "auto" ? python : configured_form == "string";
+    if (const auto asked = query_value(head.query, "keys")) {
+        if (*asked == "string") strings = true;
+        if (*asked == "integer") strings = false;
+    }
+    upgrade.key_form = strings ? node::KeyForm::string_keys : node::KeyForm::integer_keys;
+    return upgrade;
+}
+
+}  // namespace
+
+HttpConnection::HttpConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket)
+    : edge_(edge), id_(id), socket_(std::move(socket)), interest_(EPOLLIN), phase_since_us_(edge.now_us()) {
+    edge_.loop().add(socket_.get(), interest_, id_.token());
+}
+
+void HttpConnection::mark_dirty() {
+    if (dirty_) return;
+    dirty_ = true;
+    edge_.mark_dirty(id_);
+}
+
+void HttpConnection::on_ready(uint32_t events) {
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) return edge_.close(id_);
+    if ((events & EPOLLIN) != 0) read_input();
+    mark_dirty();
+}
+
+void HttpConnection::read_input() {
+    std::string& buffer = edge_.read_buffer();
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) edge_.close(id_);
+        return;
+    }
+    if (got == 0) {
+        peer_finished_ = true;
+        return;
+    }
+    if (phase_ == Phase::lingering || phase_ == Phase::closing) return;
+    if (phase_ == Phase::head && input_.empty()) phase_since_us_ = edge_.now_us();
+    input_.append(buffer.data(), static_cast<size_t>(got));
+    process_input();
+}
+
+void HttpConnection::process_input() {
+    bool more = true;
+    while (more) {
+        if (phase_ == Phase::head) {
+            more = !draining_ && answers_.size() < edge_.settings().http_pipeline && take_head();
+        } else {
+            more = phase_ == Phase::body && take_body();
+        }
+    }
+    if (input_.empty() && input_.capacity() > input_capacity_kept) std::string().swap(input_);
+}
+
+// Returns whether there may be more to do.
+bool HttpConnection::take_head() {
+    if (input_.empty()) return false;
+    HeadResult result = parse_request_head(input_, {edge_.settings().http_head_bytes, edge_.settings().http_headers});
+    if (result.state == HeadResult::State::incomplete) return false;
+    add_answer();
+    if (result.state == HeadResult::State::refused) {
+        answer_now(error_response(result.status, "malformed_request", result.message), true);
+        return false;
+    }
+    begin_request(result.head);
+    if (phase_ == Phase::closing) return false;
+    input_.erase(0, result.size);
+    if (phase_ == Phase::upgrading) return false;
+    phase_since_us_ = edge_.now_us();
+    return true;
+}
+
+HttpConnection::Answer& HttpConnection::add_answer() {
+    return answers_.emplace_back();
+}
+
+void HttpConnection::begin_request(const RequestHead& head) {
+    Answer& answer = answers_.back();
+    answer.head_only = head.method == "HEAD";
+    answer.http_1_0 = head.http_1_0;
+    answer.close = !head.keep_alive;
+    const bool has_body = head.chunked || head.content_length.value_or(0) > 0;
+    const auto refuse = [&](HttpResponse response) {
+        // What is left unread of a body could be taken for the next request.
+        answer_now(std::move(response), has_body || !head.keep_alive);
+    };
+
+    auto path = route_path(head.path);
+    if (!path) {
+        HttpResponse not_found = error_response(404, "not_found", "no such path");
+        return refuse(std::move(not_found));
+    }
+    auto request = std::make_unique<HttpRequest>();
+    if (needs_token(path->route)) {
+        std::string_view token = bearer_token(head);
+        std::string from_query;
+        if (token.empty()) {
+            const auto raw = query_value(head.query, "token");
+            from_query = raw ? percent_decode(*raw).value_or(std::string(*raw)) : "";
+            token = from_query;
+        }
+        if (token.empty())
+            return refuse(error_response(401, "missing_token", "missing or malformed Authorization header"));
+        auto verdict = edge_.tokens().verify(token, edge_.wall_ms());
+        if (const auto* refusal = std::get_if<TokenRefusal>(&verdict))
+            return refuse(error_response(401, refusal->code, refusal->message));
+        request->session = std::get<SessionPtr>(verdict);
+    }
+    if (head.content_length.value_or(0) > edge_.settings().http_body_bytes) {
+        return refuse(
+            error_response(413, "body_too_large", "Failed to buffer the request body: length limit exceeded"));
+    }
+    request->reply_to = {edge_.index(), id_};
+    request->number = first_number_ + answers_.size() - 1;
+    request->path = std::move(*path);
+    request->method = head.method;
+    request->query = head.query;
+    if (request->path.route == Route::connect) request->upgrade = upgrade_headers(head, edge_.settings().key_form);
+    if (has_body) {
+        request->content_type = text_header(head, "content-type");
+        if (head.expects_continue && answers_.size() == 1)
+            output_.push(OutputQueue::Kind::reply, "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    request->idempotency_key = text_header(head, "idempotency-key");
+    request->op_signature = text_header(head, "x-meridian-op-signature");
+    request_ = std::move(request);
+    if (head.chunked) {
+        chunked_ = std::make_unique<ChunkedBody>(edge_.settings().http_body_bytes);
+    } else {
+        body_rest_ = head.content_length.value_or(0);
+    }
+    phase_ = Phase::body;
+}
+
+bool HttpConnection::take_body() {
+    if (chunked_) {
+        std::string_view rest = input_;
+        const ChunkedBody::State state = chunked_->feed(rest);
+        input_.erase(0, input_.size() - rest.size());
+        if (state == ChunkedBody::State::more) return false;
+        if (state == ChunkedBody::State::too_large) {
+            answer_now(
+                error_response(413, "body_too_large", "Failed to buffer the request body: length limit exceeded"),
+                true);
+            return false;
+        }
+        if (state == ChunkedBody::State::malformed) {
+            answer_now(error_response(400, "malformed_request", "malformed chunked body"), true);
+            return false;
+        }
+        request_->body = chunked_->take();
+        chunked_.reset();
+    } else {
+        const size_t taken = static_cast<size_t>(std::min<uint64_t>(*body_rest_, input_.size()));
+        request_->body.append(input_, 0, taken);
+        input_.erase(0, taken);
+        *body_rest_ -= taken;
+        if (*body_rest_ > 0) return false;
+    }
+    finish_request();
+    return phase_ == Phase::head;
+}
+
+void HttpConnection::finish_request() {
+    body_rest_.reset();
+    const bool upgrade = request_->path.route == Route::connect && request_->upgrade.connection_upgrade;
+    phase_ = upgrade ? Phase::upgrading : answers_.back().close ? Phase::closing : Phase::head;
+    phase_since_us_ = edge_.now_us();
+    edge_.dispatch(std::move(*request_));
+    request_.reset();
+}
+
+void HttpConnection::answer_now(HttpResponse response, bool close) {
+    Answer& answer = answers_.back();
+    answer.response = std::move(response);
+    answer.ready = true;
+    if (close) {
+        answer.close = true;
+        phase_ = Phase::closing;
+        request_.reset();
+        chunked_.reset();
+        std::string().swap(input_);
+    }
+    mark_dirty();
+}
+
+void HttpConnection::respond(uint64_t number, HttpResponse response) {
+    if (number < first_number_ || number - first_number_ >= answers_.size()) return;
+    Answer& answer = answers_[number - first_number_];
+    answer.response = std::move(response);
+    answer.ready = true;
+    mark_dirty();
+}
+
+void HttpConnection::append_answer(const Answer& answer) {
+    const HttpResponse& response = answer.response;
+    std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ' + reason_phrase(response.status) + "\r\n";
+    if (response.content_type != nullptr) out.append("content-type: ").append(response.content_type).append("\r\n");
+    if (response.status != 204 && response.status != 101) {
+        out.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
+    }
+    out.append(edge_.date_header()).append(response.headers);
+    if (answer.close) {
+        out.append("connection: close\r\n");
+    } else if (answer.http_1_0) {
+        out.append("connection: keep-alive\r\n");
+    }
+    out.append("\r\n");
+    if (!answer.head_only && response.status != 204 && response.status != 101) out.append(response.body);
+    output_.push(OutputQueue::Kind::reply, out);
+}
+
+void HttpConnection::settle() {
+    dirty_ = false;
+    while (!answers_.empty() && answers_.front().ready && !grant_) {
+        Answer answer = std::move(answers_.front());
+        answers_.pop_front();
+        ++first_number_;
+        if (draining_ && answers_.empty() && !answer.response.websocket_session) answer.close = true;
+        append_answer(answer);
+        if (answer.response.websocket_session) {
+            grant_ = std::move(answer.response);
+        } else if (phase_ == Phase::upgrading && answers_.empty()) {
+            // The upgrade was refused; the connection goes on with HTTP.
+            phase_ = answer.close ? Phase::closing : Phase::head;
+            phase_since_us_ = edge_.now_us();
+        } else if (answer.close && phase_ == Phase::head) {
+            phase_ = Phase::closing;
+        }
+    }
+    bool written = false;
+    const OutputQueue::Flush flushed = output_.flush(socket_.get(), written);
+    if (flushed == OutputQueue::Flush::failed) return edge_.close(id_);
+    if (output_.empty()) {
+        stalled_since_us_ = 0;
+    } else if (written || stalled_since_us_ == 0) {
+        stalled_since_us_ = edge_.now_us();
+    }
+    if (flushed == OutputQueue::Flush::done && answers_.empty()) {
+        if (grant_) return finish_upgrade();
+        if (phase_ == Phase::closing && !peer_finished_) shut_down_writing();
+        if (peer_finished_ || (draining_ && phase_ == Phase::head)) return edge_.close(id_);
+    }
+    // Answers have made room in the pipeline.
+    if (phase_ == Phase::head && !input_.empty() && answers_.size() < edge_.settings().http_pipeline) process_input();
+    update_interest();
+}
+
+void HttpConnection::finish_upgrade() {
+    edge_.loop().remove(socket_.get());
+    edge_.hand_over(id_, std::move(socket_), std::move(*grant_), std::move(input_));
+}
+
+void HttpConnection::shut_down_writing() {
+    ::shutdown(socket_.get(), SHUT_WR);
+    phase_ = Phase::lingering;
+    phase_since_us_ = edge_.now_us();
+}
+
+void HttpConnection::update_interest() {
+    const bool full =
+        answers_.size() >= edge_.settings().http_pipeline || phase_ == Phase::upgrading || phase_ == Phase::closing;
+    uint32_t wanted = 0;
+    if (!full && !peer_finished_) wanted |= EPOLLIN;
+    if (!output_.empty()) wanted |= EPOLLOUT;
+    if (wanted == interest_) return;
+    interest_ = wanted;
+    edge_.loop().modify(socket_.get(), wanted, id_.token());
+}
+
+void HttpConnection::on_second(uint64_t now_us) {
+    const auto older_than = [now_us](uint64_t since_us, uint64_t limit_ms) {
+        return now_us > since_us + limit_ms * 1000;
+    };
+    const config::Settings& settings = edge_.settings();
+    if (stalled_since_us_ != 0 && older_than(stalled_since_us_, settings.write_timeout_ms)) return edge_.close(id_);
+    if (phase_ == Phase::lingering && now_us > phase_since_us_ + linger_us) return edge_.close(id_);
+    if (!answers_.empty() && phase_ != Phase::body) return;  // the client waits for us
+    if (phase_ == Phase::head) {
+        if (input_.empty()) {
+            if (older_than(phase_since_us_, settings.idle_timeout_ms)) edge_.close(id_);
+        } else if (older_than(phase_since_us_, settings.head_timeout_ms)) {
+            add_answer();
+            answer_now(error_response(408, "request_timeout", "the request head did not arrive in time"), true);
+        }
+    } else if (phase_ == Phase::body && older_than(phase_since_us_, settings.body_timeout_ms)) {
+        answer_now(error_response(408, "request_timeout", "the request body did not arrive in time"), true);
+    }
+}
+
+void HttpConnection::begin_drain() {
+    draining_ = true;
+    mark_dirty();
+}
+
+}  // namespace meridian::server

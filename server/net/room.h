@@ -1,0 +1,109 @@
+// A room: the connections of one namespace on one loop, and the deltas on their way to them.
+//
+// What becomes visible is collected in an open batch, sealed into a numbered, immutable batch when a commit group ends
+// (or when a reply needs a firm place between two deltas), and handed to every member in order; each member has a
+// cursor. A sealed batch is encoded at most once per key form, as WebSocket frames in one buffer that all members
+// share. A batch goes when a pass over the members has taken it to all of them.
+//
+// Not thread-safe: one loop. Memory: the batches that some member has not been handed yet.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/connection.h"
+#include "net/output_queue.h"
+#include "node/node.h"
+
+namespace meridian::server {
+
+// One message of a batch: a delta, or an awareness broadcast, which is the same in both key forms and is not made up
+// for.
+struct RoomMessage {
+    node::DeltaFramePtr delta;  // null for awareness
+    SharedBytes awareness;      // the encoded message, not yet framed
+
+    const std::string& bytes(node::KeyForm form) const { return delta ? delta->message(form) : *awareness; }
+};
+
+class RoomBatch {
+public:
+    explicit RoomBatch(std::vector<RoomMessage> messages);
+    const std::vector<RoomMessage>& messages() const { return messages_; }
+    // All messages as WebSocket frames.
+    const SharedBytes& frames(node::KeyForm form) const;
+
+private:
+    std::vector<RoomMessage> messages_;
+    mutable SharedBytes frames_[2];
+};
+
+class Room {
+public:
+    explicit Room(std::string name) : name_(std::move(name)) {}
+
+    const std::string& name() const { return name_; }
+    const std::vector<ConnectionId>& members() const { return members_; }
+    // The member's index, to be given to leave().
+    size_t join(ConnectionId id) {
+        members_.push_back(id);
+        return members_.size() - 1;
+    }
+    // The member that now has this index, if another one was moved there.
+    std::optional<ConnectionId> leave(size_t index);
+
+    void add(RoomMessage message) { open_.push_back(std::move(message)); }
+    bool has_open_batch() const { return !open_.empty(); }
+    // Closes the open batch, if there is anything in it.
+    void seal();
+
+    // Numbers of sealed batches: [first, end).
+    uint64_t end() const { return first_ + batches_.size(); }
+    // REQUIRES: number < end() and not forgotten yet.
+    const RoomBatch& batch(uint64_t number) const { return *batches_[number - first_]; }
+
+    // A pass over the members, in slices. `visit` is called for each member and must take it up to end() as it is then.
+    // Returns true when the pass is over. A pass may be begun while batches wait; members that leave or join in between
+    // are safe.
+    bool pass_wanted() const { return passing_ || !batches_.empty(); }
+    size_t batches_waiting() const { return batches_.size(); }
+    template <class Visit>
+    bool pass_slice(size_t& budget, Visit visit) {
+        if (!passing_) {
+            passing_ = true;
+            pass_target_ = end();
+            pass_rest_ = members_.size();
+        }
+        // From the back: a member that leaves is replaced by the last one, which is then visited again rather than
+        // missed.
+        while (pass_rest_ > 0 && budget > 0) {
+            pass_rest_ = std::min(pass_rest_, members_.size());
+            if (pass_rest_ == 0) break;
+            visit(members_[--pass_rest_]);
+            --budget;
+        }
+        if (pass_rest_ > 0) return false;
+        passing_ = false;
+        forget_before(pass_target_);
+        return true;
+    }
+
+private:
+    void forget_before(uint64_t number);
+
+    std::string name_;
+    std::vector<ConnectionId> members_;
+    std::vector<RoomMessage> open_;
+    std::deque<std::unique_ptr<RoomBatch>> batches_;
+    uint64_t first_ = 0;
+    uint64_t pass_target_ = 0;
+    size_t pass_rest_ = 0;
+    bool passing_ = false;
+};
+
+}  // namespace meridian::server

@@ -1,0 +1,320 @@
+#include "net/websocket_connection.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "api/websocket_messages.h"
+
+namespace meridian::server {
+namespace {
+constexpr uint64_t close_timeout_us = 2'000'000;
+constexpr uint64_t fan_out_delay_us = 1'000'000;
+constexpr uint64_t awareness_window_us = 1'000'000;
+}  // namespace
+
+WebSocketConnection::WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket, SessionPtr session,
+                                         node::KeyForm form, std::string input)
+    : edge_(edge),
+      id_(id),
+      socket_(std::move(socket)),
+      session_(std::move(session)),
+      room_(edge.enter_room(session_->claims.namespace_name)),
+      room_index_(room_.join(id)),
+      input_(std::move(input)),
+      reader_(WebSocketReader::Role::server, edge.settings().websocket_message_bytes),
+      delivery_(room_, session_, form, form == node::KeyForm::string_keys),
+      received_us_(edge.now_us()),
+      interest_(EPOLLIN),
+      sequence_form_(edge.note_client(session_->claims.namespace_name, session_->claims.client_id)
+                         ? crdt::SequenceForm::left_neighbour_chain
+                         : crdt::SequenceForm::ascending_siblings) {
+    edge_.loop().add(socket_.get(), interest_, id_.token());
+    if (form == node::KeyForm::integer_keys) {
+        edge_.loop().post_after(fan_out_delay_us, [&loop = edge_, id] {
+            if (WebSocketConnection* connection = loop.find_websocket(id)) connection->delivery_.start();
+        });
+    }
+    mark_dirty();
+}
+
+WebSocketConnection::~WebSocketConnection() = default;
+
+void WebSocketConnection::mark_dirty() {
+    if (dirty_) return;
+    dirty_ = true;
+    edge_.mark_dirty(id_);
+}
+
+Delivery::Limits WebSocketConnection::delivery_limits() const {
+    return {edge_.settings().connection_queue_bytes, edge_.settings().missed_keys};
+}
+
+void WebSocketConnection::on_ready(uint32_t events) {
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) return edge_.close(id_);
+    if ((events & EPOLLIN) != 0) read_input();
+    mark_dirty();
+}
+
+void WebSocketConnection::read_input() {
+    std::string& buffer = edge_.read_buffer();
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got == 0) return edge_.close(id_);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) edge_.close(id_);
+        return;
+    }
+    received_us_ = edge_.now_us();
+    ping_sent_ = false;
+    if (peer_closed_ || broken_) return;
+    const auto size = static_cast<size_t>(got);
+    if (!input_.empty()) {
+        input_.append(buffer.data(), size);
+        return take_buffered_frames();
+    }
+    const size_t taken = take_frames(buffer.data(), size);
+    if (taken < size) input_.assign(buffer.data() + taken, size - taken);
+}
+
+void WebSocketConnection::take_buffered_frames() {
+    const size_t taken = take_frames(input_.data(), input_.size());
+    input_.erase(0, taken);
+    if (input_.empty()) std::string().swap(input_);
+}
+
+size_t WebSocketConnection::take_frames(char* data, size_t size) {
+    size_t taken = 0;
+    while (!peer_closed_ && !broken_ && !reading_paused()) {
+        const WebSocketEvent event = reader_.next(data + taken, size - taken);
+        if (event.kind == WebSocketEvent::Kind::need_more) {
+            // The rest of a large frame then arrives without repeated growth.
+            if (data == input_.data() && taken == 0 && event.frame_bytes > size) input_.reserve(event.frame_bytes);
+            break;
+        }
+        taken += event.consumed;
+        take_event(event);
+    }
+    return peer_closed_ || broken_ ? size : taken;
+}
+
+void WebSocketConnection::take_event(const WebSocketEvent& event) {
+    delivery_.start();
+    switch (event.kind) {
+        case WebSocketEvent::Kind::need_more:
+        case WebSocketEvent::Kind::continued:
+        case WebSocketEvent::Kind::pong:
+        case WebSocketEvent::Kind::text:
+            return;
+        case WebSocketEvent::Kind::binary:
+            if (closing_) return;
+            if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
+            return handle_message(*this, event.payload);
+        case WebSocketEvent::Kind::ping:
+            if (!closing_) {
+                std::string pong;
+                append_message(pong, Opcode::pong, event.payload);
+                output_.push(OutputQueue::Kind::reply, pong);
+            }
+            return;
+        case WebSocketEvent::Kind::close:
+            if (!closing_) close(event.code, {});
+            peer_closed_ = true;
+            return;
+        case WebSocketEvent::Kind::error:
+            close(event.code, event.problem);
+            broken_ = true;
+            return;
+    }
+}
+
+bool WebSocketConnection::reading_paused() const {
+    if (closing_) return false;  // only the client's close frame is looked for
+    return draining_ || held_by_ || replies_.size() - emitted_ >= edge_.settings().websocket_frames_in_flight ||
+           output_.bytes(OutputQueue::Kind::reply) > edge_.settings().connection_queue_bytes;
+}
+
+uint64_t WebSocketConnection::begin_reply() {
+    replies_.emplace_back();
+    return first_reply_ + replies_.size() - 1;
+}
+
+void WebSocketConnection::complete_reply(uint64_t number, Emit emit) {
+    if (number < first_reply_ + emitted_ || number - first_reply_ >= replies_.size()) return;
+    replies_[number - first_reply_].emit = std::move(emit);
+    if (held_by_ == number) held_by_.reset();
+    mark_dirty();
+}
+
+void WebSocketConnection::complete_reply_in_place(uint64_t number, Emit emit) {
+    edge_.seal(room_);
+    catch_up();
+    complete_reply(number, std::move(emit));
+    emit_replies();
+}
+
+void WebSocketConnection::reply_error(uint64_t number, uint16_t code, std::string message) {
+    complete_reply(number, [code, text = std::move(message)](WebSocketConnection& connection) {
+        connection.send(wire::ErrorMessage{code, text});
+    });
+}
+
+void WebSocketConnection::emit_replies() {
+    while (!closing_ && emitted_ < replies_.size() && replies_[emitted_].emit) {
+        const Emit emit = std::move(replies_[emitted_].emit);
+        ++emitted_;
+        emit(*this);
+    }
+    if (emitted_ == replies_.size()) {
+        first_reply_ += emitted_;
+        emitted_ = 0;
+        replies_.clear();
+        if (replies_.capacity() > 4) std::vector<Reply>().swap(replies_);
+    } else if (emitted_ >= 64) {
+        replies_.erase(replies_.begin(), replies_.begin() + static_cast<std::ptrdiff_t>(emitted_));
+        first_reply_ += emitted_;
+        emitted_ = 0;
+    }
+}
+
+void WebSocketConnection::send(const wire::ServerMessage& message) {
+    if (closing_) return;
+    std::string frame;
+    append_message(frame, Opcode::binary, wire::encode_server_message(message));
+    output_.push(OutputQueue::Kind::reply, frame);
+}
+
+void WebSocketConnection::send_state(const node::StateFrames& state) {
+    if (closing_) return;
+    for (const node::DeltaFramePtr& frame : state.frames) {
+        const std::string& message = frame->message(delivery_.form());
+        if (message.size() <= 4096 || message.size() > frame_payload_bytes_max) {
+            std::string own;
+            append_message(own, Opcode::binary, message);
+            output_.push(OutputQueue::Kind::reply, own);
+            continue;
+        }
+        std::string header;
+        append_frame_header(header, Opcode::binary, message.size());
+        output_.push(OutputQueue::Kind::reply, header);
+        output_.push(OutputQueue::Kind::reply, SharedBytes(frame, &message));
+    }
+}
+
+bool WebSocketConnection::is_state_repeated(const std::shared_ptr<const node::StateFrames>& state) {
+    const bool repeated = state && last_state_.lock() == state;
+    last_state_ = state;
+    return repeated;
+}
+
+bool WebSocketConnection::take_awareness_slot() {
+    const uint64_t now_us = edge_.now_us();
+    if (now_us >= awareness_window_us_ + awareness_window_us) {
+        awareness_window_us_ = now_us;
+        awareness_count_ = 0;
+    }
+    if (awareness_count_ >= edge_.settings().awareness_per_second) return false;
+    ++awareness_count_;
+    return true;
+}
+
+void WebSocketConnection::close(uint16_t code, std::string_view reason) {
+    if (closing_) return;
+    std::string frame;
+    append_message(frame, Opcode::close, code == close_code::no_status ? std::string() : close_payload(code, reason));
+    output_.push(OutputQueue::Kind::reply, frame);
+    closing_ = true;
+    closing_since_us_ = edge_.now_us();
+    mark_dirty();
+}
+
+bool WebSocketConnection::catch_up() {
+    if (closing_) return true;
+    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.wall_ms())) return true;
+    close(close_code::try_again_later, "too slow: missed too many keys");
+    return false;
+}
+
+// Reads the state of one missed key at a time; the completion asks for the next by way of settle().
+void WebSocketConnection::resync_missed() {
+    const std::string* missed = closing_ ? nullptr : delivery_.next_missed(output_, delivery_limits());
+    if (missed == nullptr) return;
+    delivery_.resync_begun();
+    const std::string key = *missed;
+    edge_.shard().read_state(
+        room_.name(), key, crdt::SequenceForm::left_neighbour_chain,
+        [&loop = edge_, id = id_, key](const node::StateOutcome& outcome) {
+            WebSocketConnection* connection = loop.find_websocket(id);
+            if (connection == nullptr) return;
+            loop.seal(connection->room_);
+            connection->catch_up();
+            const bool known = outcome.status == node::Status::ok || outcome.status == node::Status::not_found;
+            const bool fits = connection->output_.bytes() <= loop.settings().connection_queue_bytes;
+            if (known && fits && outcome.state && connection->may_read(key)) connection->send_state(*outcome.state);
+            connection->delivery_.resynced(key, known && fits);
+            // When it did not work the clock asks again, a little later.
+            if (known && fits) connection->mark_dirty();
+        });
+}
+
+void WebSocketConnection::settle() {
+    dirty_ = false;
+    catch_up();
+    emit_replies();
+    bool written = false;
+    const OutputQueue::Flush flushed = output_.flush(socket_.get(), written);
+    if (flushed == OutputQueue::Flush::failed) return edge_.close(id_);
+    if (output_.empty()) {
+        stalled_since_us_ = 0;
+        if (peer_closed_) return edge_.close(id_);
+        // Closing at once could reset the connection before the client has read our close frame.
+        if (broken_) ::shutdown(socket_.get(), SHUT_WR);
+    } else if (written || stalled_since_us_ == 0) {
+        stalled_since_us_ = edge_.now_us();
+    }
+    if (!input_.empty() && !broken_ && !reading_paused()) take_buffered_frames();
+    if (draining_ && !closing_ && emitted_ == replies_.size())
+        close(close_code::service_restart, "the server is stopping");
+    resync_missed();
+    update_interest();
+}
+
+void WebSocketConnection::update_interest() {
+    uint32_t wanted = 0;
+    if (!reading_paused()) wanted |= EPOLLIN;
+    if (!output_.empty()) wanted |= EPOLLOUT;
+    if (wanted == interest_) return;
+    interest_ = wanted;
+    edge_.loop().modify(socket_.get(), wanted, id_.token());
+}
+
+void WebSocketConnection::on_second(uint64_t now_us) {
+    const config::Settings& settings = edge_.settings();
+    const uint64_t ping_interval_us = settings.websocket_ping_interval_ms * 1000;
+    if (closing_ && now_us > closing_since_us_ + close_timeout_us) return edge_.close(id_);
+    if (stalled_since_us_ != 0 && now_us > stalled_since_us_ + settings.write_timeout_ms * 1000)
+        return edge_.close(id_);
+    if (closing_) return;
+    if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
+    if (delivery_.has_missed()) mark_dirty();
+    if (now_us < received_us_ + ping_interval_us) return;
+    // While we do not read, silence says nothing about the client.
+    if (reading_paused()) {
+        received_us_ = now_us;
+    } else if (now_us > received_us_ + 2 * ping_interval_us) {
+        edge_.close(id_);
+    } else if (!ping_sent_) {
+        std::string ping;
+        append_message(ping, Opcode::ping, {});
+        output_.push(OutputQueue::Kind::reply, ping);
+        ping_sent_ = true;
+        mark_dirty();
+    }
+}
+
+void WebSocketConnection::begin_drain() {
+    draining_ = true;
+    mark_dirty();
+}
+
+}  // namespace meridian::server

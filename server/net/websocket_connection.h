@@ -1,0 +1,129 @@
+// One WebSocket connection, on the loop that owns its namespace: frames in, replies and deltas out.
+//
+// Frames are handled one after another. Replies leave in the order of the frames, each after the deltas that were
+// produced before it. Reading pauses while a request waits for its key to be loaded, while a state is being read for
+// the client, while too many requests or reply bytes are outstanding, and for good once the connection is closing. One
+// thread: that of its loop. Memory of an idle connection: this object, no buffers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/connection.h"
+#include "net/delivery.h"
+#include "net/edge_loop.h"
+#include "net/output_queue.h"
+#include "protocol/websocket_codec.h"
+#include "wire/client_message.h"
+
+namespace meridian::server {
+
+class WebSocketConnection final : public Connection {
+public:
+    // Writes a reply; called when it is its turn.
+    using Emit = std::function<void(WebSocketConnection&)>;
+
+    // `input`: what the client sent behind its upgrade request.
+    WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket, SessionPtr session, node::KeyForm form,
+                        std::string input);
+    ~WebSocketConnection() override;
+
+    void on_ready(uint32_t events) override;
+    void on_second(uint64_t now_us) override;
+    void begin_drain() override;
+    WebSocketConnection* as_websocket() override { return this; }
+
+    EdgeLoop& edge() { return edge_; }
+    ConnectionId id() const { return id_; }
+    const Session& session() const { return *session_; }
+    Room& room() { return room_; }
+    // Index among the members of the room, kept by the edge.
+    size_t room_index() const { return room_index_; }
+    void set_room_index(size_t index) { room_index_ = index; }
+
+    // Takes the next place in the order of replies.
+    uint64_t begin_reply();
+    void complete_reply(uint64_t number, Emit emit);
+    // The same for a reply whose place among the deltas must be exact: it leaves now, after what the room has sealed so
+    // far. REQUIRES: every earlier reply is complete, which the node's order of completions gives.
+    void complete_reply_in_place(uint64_t number, Emit emit);
+    void reply_error(uint64_t number, uint16_t code, std::string message);
+    // No further frame is read until reply `number` is complete.
+    void hold_until(uint64_t number) { held_by_ = number; }
+
+    // Inside an Emit, or where there is no order to keep.
+    void send(const wire::ServerMessage& message);
+    void send_state(const node::StateFrames& state);
+    // The per-connection number that acknowledgements carry: ops of this connection that changed something.
+    uint64_t count_changes(uint64_t changes) { return change_count_ += changes; }
+
+    bool may_read(const std::string& key) const { return delivery_.may_read(key, edge_.wall_ms()); }
+    // Deltas of `key` are withheld until release_key(). One key at a time, since reading is held meanwhile.
+    void withhold_key(const std::string& key) { delivery_.withhold(key); }
+    void release_key() { delivery_.release(); }
+    crdt::SequenceForm sequence_form() const { return sequence_form_; }
+    // Whether this very state was the last one that was sent; remembers it. Lets the Sync of a Subscribe-Sync pair be a
+    // mere Ack.
+    bool is_state_repeated(const std::shared_ptr<const node::StateFrames>& state);
+    // Whether one more awareness update is within the limit.
+    bool take_awareness_slot();
+
+    // Sends a close frame, then closes.
+    void close(uint16_t code, std::string_view reason);
+    // Hands out what is due: deltas, replies, output. May close the connection.
+    void settle();
+
+private:
+    struct Reply {
+        Emit emit;  // empty while it is not complete
+    };
+
+    void read_input();
+    // Handles complete frames at the front of [data, data + size); returns how many bytes they took.
+    size_t take_frames(char* data, size_t size);
+    void take_event(const WebSocketEvent& event);
+    void take_buffered_frames();
+    bool reading_paused() const;
+    bool catch_up();
+    void emit_replies();
+    void resync_missed();
+    void update_interest();
+    void mark_dirty();
+    Delivery::Limits delivery_limits() const;
+
+    EdgeLoop& edge_;
+    ConnectionId id_;
+    FileDescriptor socket_;
+    SessionPtr session_;
+    Room& room_;
+    size_t room_index_ = 0;
+    std::string input_;  // an incomplete frame, or frames that wait while reading is paused
+    WebSocketReader reader_;
+    OutputQueue output_;
+    Delivery delivery_;
+    std::vector<Reply> replies_;  // [emitted_, end) are outstanding
+    size_t emitted_ = 0;
+    uint64_t first_reply_ = 0;  // number of replies_[0]
+    std::optional<uint64_t> held_by_;
+    std::weak_ptr<const node::StateFrames> last_state_;
+    uint64_t change_count_ = 0;
+    uint64_t received_us_;           // last time anything came
+    uint64_t stalled_since_us_ = 0;  // last progress of output that the socket does not take; 0 if nothing waits
+    uint64_t closing_since_us_ = 0;
+    uint64_t awareness_window_us_ = 0;
+    uint32_t awareness_count_ = 0;
+    uint32_t interest_ = 0;
+    crdt::SequenceForm sequence_form_;
+    bool ping_sent_ = false;
+    bool closing_ = false;      // a close frame is queued
+    bool peer_closed_ = false;  // the client's close frame has come
+    bool broken_ = false;       // the client broke the protocol: what else it sends is read away
+    bool draining_ = false;
+    bool dirty_ = false;
+};
+
+}  // namespace meridian::server
