@@ -121,7 +121,7 @@ bool Presence::take(uint64_t client_id, const Entry& entry, uint64_t now_ms, Vie
     }
     const bool was_shown = slot->shown;
     const bool same_for_clients = !inserted && compare_visible(entry, slot->entry) == 0;
-    const bool ends_earlier = end_at_clients_ms(entry) < end_at_clients_ms(slot->entry);
+    const bool ends_no_later = end_at_clients_ms(entry) <= end_at_clients_ms(slot->entry);
     hide(client_id, *slot);
     data_bytes_ -= slot->entry.data.msgpack().size();
     slot->entry = entry;
@@ -133,7 +133,7 @@ bool Presence::take(uint64_t client_id, const Entry& entry, uint64_t now_ms, Vie
     if (alive(*slot, now_ms)) {
         show(client_id, *slot);
         if (was_shown && same_for_clients) return true;
-        if (was_shown && ends_earlier) views.gone.emplace_back(client_id, std::nullopt);
+        if (was_shown && ends_no_later) views.gone.emplace_back(client_id, std::nullopt);
         views.entries.emplace_back(client_id, shown_entry(entry));
     } else if (was_shown) {
         views.depart(client_id, entry);

@@ -59,7 +59,7 @@ public:
 
     std::optional<Rejection> check(const Op& op, const Limits& limits) const;
     // Views: the entry; for a departure of somebody whom clients were shown two deltas, first {id: nil} for TypeScript
-    // and Python, then the tombstone entry for Rust; likewise {id: nil} before an entry that ends earlier than the one
+    // and Python, then the tombstone entry for Rust; likewise {id: nil} before an entry that ends no later than the one
     // it replaces, which those two would not take otherwise.
     Applied<Delta, ClientDelta> apply(const Op& op, const ApplyContext& context);
     std::vector<ClientDelta> join(const Delta& delta, const JoinContext& context);
