@@ -160,10 +160,11 @@ void Committer::close_group() {
         for (MetadataWrite& write : queued.submission.metadata) group.metadata.push_back(std::move(write));
     }
     flight_entries_ = group.entries.size();
-    // Every stamp in the group was given out before now, so this covers them all.
+    // Every stamp in the group was given out before now, so this covers them all: each is below the ceiling, not at it,
+    // because a restarted clock gives stamps from the ceiling on.
     flight_ceiling_ms_ = start_.clock_ceiling_ms;
     const uint64_t newest_ms = clock_.newest_wall_ms();
-    if (newest_ms > flight_ceiling_ms_) flight_ceiling_ms_ = newest_ms + ceiling_step_ms;
+    if (newest_ms >= flight_ceiling_ms_) flight_ceiling_ms_ = newest_ms + ceiling_step_ms;
     group.metadata.push_back(
         {std::string(head_metadata_name), encode_head({start_.incarnation, flight_sequence_, flight_ceiling_ms_})});
     in_flight_ = true;

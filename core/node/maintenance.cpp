@@ -13,6 +13,10 @@ constexpr size_t due_keys_per_look = 256;
 constexpr uint64_t retention_interval_us = 60'000'000;
 constexpr uint64_t forget_interval_us = 600'000'000;
 constexpr size_t forget_page = 512;
+// While finishing: a key may be on its way to the store already, or stale for good because it cannot be read. So a
+// round that wrote nothing is repeated after a pause, and only so often.
+constexpr uint64_t finish_pause_us = 20'000;
+constexpr size_t finish_idle_rounds_max = 25;
 
 }  // namespace
 
@@ -38,19 +42,25 @@ void Maintenance::tick() {
 }
 
 void Maintenance::on_shards(std::vector<KeyName> names,
-                            const std::function<void(ShardImpl&, std::vector<KeyName>, std::function<void()>)>& work,
-                            std::function<void()> done) {
+                            const std::function<void(ShardImpl&, std::vector<KeyName>, Report)>& work, Report done) {
     std::vector<std::vector<KeyName>> by_shard(env_.shards.size());
     for (KeyName& name : names) by_shard[env_.shard_index(name.namespace_name)].push_back(std::move(name));
-    auto left = std::make_shared<size_t>(0);
-    for (const auto& group : by_shard) *left += !group.empty();
-    auto finished_one = [left, done = std::move(done)] {
-        if (--*left == 0) done();
+    struct Gathered {
+        size_t left = 0;
+        size_t sum = 0;
+    };
+    auto progress = std::make_shared<Gathered>();
+    for (const auto& group : by_shard) progress->left += !group.empty();
+    auto report = [this, progress, done = std::move(done)](size_t count) {
+        env_.lane.post([progress, done, count] {
+            progress->sum += count;
+            if (--progress->left == 0) done(progress->sum);
+        });
     };
     for (size_t i = 0; i < by_shard.size(); ++i) {
         if (by_shard[i].empty()) continue;
-        env_.shard_lanes[i]->post([this, i, work, group = std::move(by_shard[i]), finished_one]() mutable {
-            work(*env_.shards[i], std::move(group), [this, finished_one] { env_.lane.post(finished_one); });
+        env_.shard_lanes[i]->post([this, i, work, group = std::move(by_shard[i]), report]() mutable {
+            work(*env_.shards[i], std::move(group), report);
         });
     }
 }
@@ -66,15 +76,23 @@ void Maintenance::checkpoint_round() {
     checkpointing_ = true;
     on_shards(
         std::move(names),
-        [](ShardImpl& shard, std::vector<KeyName> group, std::function<void()> done) {
-            shard.checkpoint(std::move(group), [done = std::move(done)](size_t) { done(); });
+        [](ShardImpl& shard, std::vector<KeyName> group, Report done) {
+            shard.checkpoint(std::move(group), std::move(done));
         },
-        [this] { on_round_done(); });
+        [this](size_t keys_written) { on_round_done(keys_written); });
 }
 
-void Maintenance::on_round_done() {
+void Maintenance::on_round_done(size_t keys_written) {
     checkpointing_ = false;
-    if (finished_) checkpoint_round();
+    if (!finished_) return;
+    idle_rounds_ = keys_written == 0 ? idle_rounds_ + 1 : 0;
+    if (idle_rounds_ == 0) {
+        checkpoint_round();
+    } else if (idle_rounds_ < finish_idle_rounds_max) {
+        env_.lane.post_after(finish_pause_us, [this] { checkpoint_round(); });
+    } else {
+        std::exchange(finished_, nullptr)();
+    }
 }
 
 void Maintenance::finish(uint64_t deadline_us, std::function<void()> done) {
@@ -95,10 +113,10 @@ void Maintenance::look_for_due() {
             for (const DueKey& key : due) names.push_back(key.name);
             on_shards(
                 std::move(names),
-                [](ShardImpl& shard, std::vector<KeyName> group, std::function<void()> done) {
+                [](ShardImpl& shard, std::vector<KeyName> group, Report done) {
                     shard.handle_due(std::move(group), std::move(done));
                 },
-                [this] { looking_for_due_ = false; });
+                [this](size_t) { looking_for_due_ = false; });
         });
     });
 }

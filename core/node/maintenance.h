@@ -37,13 +37,13 @@ public:
 private:
     void tick();
     void checkpoint_round();
-    void on_round_done();
+    void on_round_done(size_t keys_written);
     void look_for_due();
     // Splits the names by shard, runs `work` on each shard's lane, and `done` on the commit lane after the last has
-    // finished.
+    // finished, with the sum of what they reported.
+    using Report = std::function<void(size_t)>;
     void on_shards(std::vector<KeyName> names,
-                   const std::function<void(ShardImpl&, std::vector<KeyName>, std::function<void()>)>& work,
-                   std::function<void()> done);
+                   const std::function<void(ShardImpl&, std::vector<KeyName>, Report)>& work, Report done);
     void retain();
     void search_retention(uint64_t low, uint64_t high, uint64_t cutoff_ms);
     void forget_idempotency(std::string after);
@@ -57,6 +57,7 @@ private:
     uint64_t next_retention_us_ = 0;
     uint64_t next_forget_us_ = 0;
     uint64_t finish_deadline_us_ = 0;
+    size_t idle_rounds_ = 0;  // of finish(), in a row
     std::function<void()> finished_;
 };
 

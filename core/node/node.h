@@ -74,6 +74,8 @@ struct WriteItem {
     std::optional<uint64_t> ttl_ms;
 };
 
+inline constexpr size_t idempotency_key_bytes_max = 255;
+
 // One op, or a batch that happens whole or not at all.
 struct WriteRequest {
     std::string namespace_name;

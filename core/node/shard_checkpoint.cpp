@@ -20,11 +20,11 @@ constexpr uint64_t compaction_interval_ms = 600'000;
 struct ShardImpl::CheckpointRun {
     std::vector<KeyName> names;
     size_t next = 0;
-    size_t bytes = 0;
+    size_t keys_written = 0;
     std::function<void(size_t)> done;
 };
 
-void ShardImpl::checkpoint(std::vector<KeyName> names, std::function<void(size_t bytes)> done) {
+void ShardImpl::checkpoint(std::vector<KeyName> names, std::function<void(size_t keys_written)> done) {
     auto run = std::make_shared<CheckpointRun>();
     run->names = std::move(names);
     run->done = std::move(done);
@@ -33,7 +33,7 @@ void ShardImpl::checkpoint(std::vector<KeyName> names, std::function<void(size_t
 
 void ShardImpl::next_checkpoint_slice(const std::shared_ptr<CheckpointRun>& run) {
     if (run->next == run->names.size()) {
-        run->done(run->bytes);
+        run->done(run->keys_written);
         return;
     }
     const size_t count = std::min(slice_keys_max, run->names.size() - run->next);
@@ -62,7 +62,6 @@ void ShardImpl::checkpoint_slice(const std::shared_ptr<CheckpointRun>& run, cons
         env_.lane.post([this, run] { next_checkpoint_slice(run); });
         return;
     }
-    run->bytes += bytes;
     hold({ticket, nullptr, {}, [this, run, writes](Durability durability) {
               if (durability != Durability::durable) {
                   on_checkpointed(run, *writes, "the log was not committed");
@@ -107,13 +106,14 @@ void ShardImpl::on_checkpointed(const std::shared_ptr<CheckpointRun>& run, const
         if (!write.state && evictable(*slot) && slot->ticket == write.position) table_.erase(*slot);
     }
     if (error.empty()) {
+        run->keys_written += written.size();
         statistics_.checkpoints.fetch_add(written.size(), std::memory_order_relaxed);
         for (const SnapshotWrite& write : written) {
             if (write.state) statistics_.checkpoint_bytes.fetch_add(write.state->size(), std::memory_order_relaxed);
         }
         next_checkpoint_slice(run);
     } else {
-        run->done(run->bytes);
+        run->done(run->keys_written);
     }
 }
 

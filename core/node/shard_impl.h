@@ -56,7 +56,7 @@ public:
     void checkpoint(std::vector<KeyName> names, std::function<void(size_t bytes)> done);
     // The store says that the time of these keys has come: tells clients, renews the stored deadline, removes rows that
     // are past their guard. `done` as above.
-    void handle_due(std::vector<KeyName> names, std::function<void()> done);
+    void handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done);
 
     struct Statistics {
         std::atomic<uint64_t> accepted{0}, rejected{0}, refused{0}, loaded{0}, evicted{0}, checkpoints{0},
@@ -83,6 +83,7 @@ private:
     uint64_t submit(Submission submission, std::span<KeySlot* const> slots);
 
     // shard_read.cpp
+    bool may_exist(const std::string& key) const;
     void execute_read_state(const std::shared_ptr<KeyName>& name, crdt::SequenceForm form,
                             const std::function<void(StateOutcome)>& completion, bool retry);
     void execute_read_value(const std::shared_ptr<KeyName>& name, const std::function<void(ValueOutcome)>& completion,

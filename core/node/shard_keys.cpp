@@ -202,7 +202,7 @@ uint64_t ShardImpl::attention_ms(const crdt::Key& key) const {
     return attention_ms;
 }
 
-void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void()> done) {
+void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done) {
     auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
     with_keys(*shared, [this, shared, done = std::move(done)] {
         for (const KeyName& name : *shared) {
@@ -212,7 +212,7 @@ void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void()> don
             slot.row_outdated = true;
         }
         arm_timer();
-        checkpoint(*shared, [done](size_t) { done(); });
+        checkpoint(*shared, done);
     });
 }
 

@@ -19,8 +19,19 @@ constexpr const char* store_failed_text = "the write that this answer depends on
 
 }  // namespace
 
+// A name that no write can have made is not worth asking the store for.
+bool ShardImpl::may_exist(const std::string& key) const {
+    return !key.empty() && key.size() <= env_.limits.key_bytes_max;
+}
+
 Progress ShardImpl::read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
                                std::function<void(StateOutcome)> completion) {
+    if (!may_exist(key)) {
+        hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
+                  completion(failed_read<StateOutcome>(Status::not_found, {}));
+              }});
+        return Progress::executed;
+    }
     if (overloaded()) {
         hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
                   completion(failed_read<StateOutcome>(Status::overloaded, "too many requests are waiting"));
@@ -70,6 +81,12 @@ std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::
 
 Progress ShardImpl::read_value(std::string namespace_name, std::string key,
                                std::function<void(ValueOutcome)> completion) {
+    if (!may_exist(key)) {
+        ready_.push_back(
+            [completion = std::move(completion)] { completion(failed_read<ValueOutcome>(Status::not_found, {})); });
+        schedule_release();
+        return Progress::executed;
+    }
     if (overloaded()) {
         ready_.push_back([completion = std::move(completion)] {
             completion(failed_read<ValueOutcome>(Status::overloaded, "too many requests are waiting"));

@@ -48,9 +48,15 @@ std::optional<WriteOutcome> ShardImpl::refuse_write(const WriteRequest& request)
         return failed_write(Status::rejected, "invalid operation: batch of " + std::to_string(request.items.size()) +
                                                   " items, at most " + std::to_string(env_.limits.batch_items_max));
     }
+    if (request.idempotency_key.size() > idempotency_key_bytes_max) {
+        return failed_write(Status::rejected, "invalid operation: Idempotency-Key of " +
+                                                  std::to_string(request.idempotency_key.size()) + " bytes, at most " +
+                                                  std::to_string(idempotency_key_bytes_max));
+    }
     size_t bytes = 0;
     for (size_t i = 0; i < request.items.size(); ++i) {
         const WriteItem& item = request.items[i];
+        if (item.key.empty()) return failed_write(Status::rejected, "invalid operation: crdt id is empty", i);
         if (item.key.size() > env_.limits.key_bytes_max) {
             return failed_write(Status::rejected,
                                 "invalid operation: crdt id of " + std::to_string(item.key.size()) +

@@ -11,7 +11,7 @@ namespace {
 
 uint64_t runs() {
     const char* text = std::getenv("MERIDIAN_TEST_RUNS");
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : 60;
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : 300;
 }
 
 // Every write adds one element to a set, named by a number of its own: what the store holds can be compared element by

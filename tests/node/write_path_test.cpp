@@ -247,6 +247,12 @@ public:
             std::string("invalid operation: batch of 3 items, at most 2"),
             h.write(request("room", {increment("a", 1, 1), increment("b", 1, 1), increment("c", 1, 1)})).text);
         CPPUNIT_ASSERT(h.write(request("room", {})).status == Status::rejected);
+        CPPUNIT_ASSERT_EQUAL(std::string("invalid operation: crdt id is empty"),
+                             h.write(request("room", {increment("", 1, 1)})).text);
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", ""));
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:aaaaaaaa"));
+        CPPUNIT_ASSERT(h.write(request("room", {increment("a", 1, 1)}, std::string(256, 'k'))).status ==
+                       Status::rejected);
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, h.disk.last_position());
     }
 
