@@ -193,7 +193,7 @@ private:
     bool is_under(uint32_t node, uint32_t ancestor) const;
     void undo_from(const Hlc& op_id);
     void redo_from(Integration& work);
-    void redo_checked(uint32_t handle, Integration& work);
+    void redo_checked(uint32_t handle, bool last, Integration& work);
     void place_by_move(uint32_t handle);
     void set_old_placement(uint32_t node, std::optional<uint32_t> old_placement, Integration& work);
     void note_edge(uint32_t node, Integration& work);

@@ -57,7 +57,7 @@ void Tree::redo_from(Integration& work) {
     auto place = moves_by_op_id_.lower_bound([&](uint32_t move) { return move_names_[move].op_id < first; });
     const auto end = moves_by_op_id_.end();
     for (; place != end && (work.fresh_left > 0 || work.differing > 0); place = moves_by_op_id_.next(place)) {
-        redo_checked(moves_by_op_id_.at(place), work);
+        redo_checked(moves_by_op_id_.at(place), moves_by_op_id_.next(place) == end, work);
     }
     if (place != end) work.differences.clear();  // old and new tree are the same from here on
     for (; place != end; place = moves_by_op_id_.next(place)) {
@@ -75,7 +75,8 @@ void Tree::place_by_move(uint32_t handle) {
     placements_[move.node] = handle;
 }
 
-void Tree::redo_checked(uint32_t handle, Integration& work) {
+// `last`: no move follows that marks could matter to.
+void Tree::redo_checked(uint32_t handle, bool last, Integration& work) {
     Move& move = moves_[handle];
     const uint32_t node = move.node;
     const bool was_effective = move.effective && !move.fresh;
@@ -117,7 +118,7 @@ void Tree::redo_checked(uint32_t handle, Integration& work) {
         place_by_move(handle);
         if (old != handle) ++work.differing;
     }
-    note_edge(node, work);
+    if (!last) note_edge(node, work);
 }
 
 // Makes the node a difference if it is none yet; what it is in the old tree is given, or as it is here so far.
