@@ -1,5 +1,5 @@
-// Client deltas on the wire (client-api.md section 3.3): bare delta structs without a type tag. ORSet deltas are written
-// without `tag_versions` (rule C3). Pure functions.
+// Client deltas on the wire (client-api.md section 3.3): bare delta structs without a type tag. ORSet deltas are
+// written without `tag_versions` (rule C3). Pure functions.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
-// WebSocket messages between client and server (client-api.md sections 6.3 and 6.4). Pure functions; both directions, since tools and
-// tests are clients. Absent optional fields are omitted, never nil, except TreeMoveCycle.attempted_parent_id (rule C10).
+// WebSocket messages between client and server (client-api.md sections 6.3 and 6.4). Pure functions; both directions,
+// since tools and tests are clients. Absent optional fields are omitted, never nil, except
+// TreeMoveCycle.attempted_parent_id (rule C10).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,9 @@
 namespace meridian::wire {
 
 // Client to server.
-struct Subscribe { std::string crdt_id; };
+struct Subscribe {
+    std::string crdt_id;
+};
 struct OpMessage {
     std::string crdt_id;
     std::string op_bytes;
@@ -54,7 +57,9 @@ struct SubscribeQuery {
     std::string query_id;
     LiveQuery query;
 };
-struct UnsubscribeQuery { std::string query_id; };
+struct UnsubscribeQuery {
+    std::string query_id;
+};
 struct UndoLww {
     std::string crdt_id;
     std::string target_hlc;
@@ -67,17 +72,46 @@ Result<ClientMessage> decode_client_message(std::string_view bytes);
 std::string encode_client_message(const ClientMessage& message);
 
 // Server to client.
-struct DeltaMessage { std::string crdt_id; std::string delta_bytes; };
-struct Ack { uint64_t seq = 0; std::optional<uint64_t> client_seq; };
-struct BatchAck { uint64_t seq = 0; uint64_t count = 0; std::optional<uint64_t> client_seq; };
-struct ErrorMessage { uint16_t code = 0; std::string message; };
-struct AwarenessBroadcast { uint64_t client_id = 0; std::string key; std::string data; };
-struct QueryResult { std::string query_id; JsonValue value; uint64_t matched = 0; };
-struct ConflictMessage { std::string crdt_id; crdt::Conflict kind; };
-struct UndoAck { std::string crdt_id; };
-struct UndoSkipped { std::string crdt_id; std::string reason; };
-using ServerMessage = std::variant<DeltaMessage, Ack, BatchAck, ErrorMessage, AwarenessBroadcast, QueryResult, ConflictMessage, UndoAck,
-                                   UndoSkipped>;
+struct DeltaMessage {
+    std::string crdt_id;
+    std::string delta_bytes;
+};
+struct Ack {
+    uint64_t seq = 0;
+    std::optional<uint64_t> client_seq;
+};
+struct BatchAck {
+    uint64_t seq = 0;
+    uint64_t count = 0;
+    std::optional<uint64_t> client_seq;
+};
+struct ErrorMessage {
+    uint16_t code = 0;
+    std::string message;
+};
+struct AwarenessBroadcast {
+    uint64_t client_id = 0;
+    std::string key;
+    std::string data;
+};
+struct QueryResult {
+    std::string query_id;
+    JsonValue value;
+    uint64_t matched = 0;
+};
+struct ConflictMessage {
+    std::string crdt_id;
+    crdt::Conflict kind;
+};
+struct UndoAck {
+    std::string crdt_id;
+};
+struct UndoSkipped {
+    std::string crdt_id;
+    std::string reason;
+};
+using ServerMessage = std::variant<DeltaMessage, Ack, BatchAck, ErrorMessage, AwarenessBroadcast, QueryResult,
+                                   ConflictMessage, UndoAck, UndoSkipped>;
 
 std::string encode_server_message(const ServerMessage& message);
 Result<ServerMessage> decode_server_message(std::string_view bytes);

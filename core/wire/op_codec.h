@@ -1,8 +1,9 @@
 // Client operations on the wire (crdts.md sections 2 and 3, client-api.md section 3.2).
 //
-// Accepts a bare op and the versioned envelope, struct fields in any order or as arrays, unknown fields, integral float64 in integer
-// fields, byte strings given as bin, str or array. Refuses what crdts.md section 2.2 lists. Bytes after the first value are ignored.
-// Errors: one line naming the field, what was found and what was expected. Memory: proportional to the input. Threads: pure functions.
+// Accepts a bare op and the versioned envelope, struct fields in any order or as arrays, unknown fields, integral
+// float64 in integer fields, byte strings given as bin, str or array. Refuses what crdts.md section 2.2 lists. Bytes
+// after the first value are ignored. Errors: one line naming the field, what was found and what was expected. Memory:
+// proportional to the input. Threads: pure functions.
 #pragma once
 
 #include <string>

@@ -67,7 +67,7 @@ Result<crdt::OrSet::Delta> decode_orset_delta(BinaryReader& in) {
         element.element = in.bytes();
         const size_t adds = in.count(add_bytes_min);
         for (size_t k = 0; k < adds && in.ok(); ++k) {
-            auto& [tag, version] = element.adds.emplace_back();
+            auto& [tag, version] = element.adds.emplace_back(crdt::Tag{}, crdt::OrSet::Version{});
             in.fixed(tag.data(), tag.size());
             version.node_id = in.varint();
             const uint64_t seq = in.varint();
