@@ -68,6 +68,8 @@ class RgaCodecTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(typed_text_is_small_in_a_state);
     CPPUNIT_TEST(ids_that_interleave_across_runs_are_decoded);
     CPPUNIT_TEST(an_id_that_occurs_twice_is_refused);
+    CPPUNIT_TEST(a_greater_younger_sibling_is_refused);
+    CPPUNIT_TEST(a_step_in_a_longer_form_is_refused);
     CPPUNIT_TEST(cut_bytes_are_refused);
     CPPUNIT_TEST(changed_bytes_are_refused_or_mean_what_they_say);
     CPPUNIT_TEST(random_bytes_are_refused_or_mean_what_they_say);
@@ -185,6 +187,41 @@ public:
         const auto decoded = wire::decode_rga_state(in);
         CPPUNIT_ASSERT(!decoded);
         CPPUNIT_ASSERT_EQUAL(std::string("RGA runs: expected every id once"), decoded.error().message);
+    }
+
+    void a_greater_younger_sibling_is_refused() {
+        for (const bool descending : {true, false}) {
+            BinaryWriter out;
+            out.varint(1);  // one author
+            out.varint(1);
+            out.varint(2);  // two children of the root
+            for (int i = 0; i < 2; ++i) {
+                out.varint(1 << 1);
+                out.varint(0);
+                out.zigzag(i == 0 ? 10 : descending ? -1 : 1);
+                out.varint(0);
+                out.varint(i == 0 ? 0 : 1);
+                out.varint('x');
+            }
+            out.varint(0);
+            out.varint(0);
+            CPPUNIT_ASSERT_EQUAL(descending, state_again(out.data()).has_value());
+        }
+    }
+
+    void a_step_in_a_longer_form_is_refused() {
+        const std::string_view one("\x00", 1);
+        const std::string_view one_longer("\x01\x01", 2);
+        const std::string_view two("\x01\x02", 2);
+        Hlc stamp{10, 0, 1};
+        CPPUNIT_ASSERT(check_rga_step(one, stamp) == size_t{1});
+        CPPUNIT_ASSERT(stamp == (Hlc{10, 1, 1}));
+        CPPUNIT_ASSERT(!check_rga_step(one_longer, stamp));
+        CPPUNIT_ASSERT(check_rga_step(two, stamp) == size_t{2});
+        CPPUNIT_ASSERT(stamp == (Hlc{10, 3, 1}));
+        Hlc last{UINT64_MAX, 65535, 1};
+        CPPUNIT_ASSERT(!check_rga_step(one, last));
+        CPPUNIT_ASSERT(!check_rga_step(std::string_view("\x02", 1), last));
     }
 
     void cut_bytes_are_refused() {

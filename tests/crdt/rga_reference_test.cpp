@@ -113,6 +113,8 @@ class RgaReferenceTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(joining_full_deltas_is_commutative_associative_and_idempotent);
     CPPUNIT_TEST(compaction_changes_nothing_that_is_shown_or_known);
     CPPUNIT_TEST(long_texts_with_many_runs_agree);
+    CPPUNIT_TEST(typing_where_stretches_were_deleted_agrees);
+    CPPUNIT_TEST(late_children_of_deleted_stretches_agree);
     CPPUNIT_TEST(every_wrong_rule_is_found);
     CPPUNIT_TEST_SUITE_END();
 
@@ -266,6 +268,90 @@ public:
             CPPUNIT_ASSERT_MESSAGE("seed " + std::to_string(seed), agrees(rga, model));
             rga.compact({});
             CPPUNIT_ASSERT_MESSAGE("seed " + std::to_string(seed), agrees(rga, model));
+        }
+    }
+
+    // Backspace and forward delete move characters between runs; what is then typed there must still find its place.
+    void typing_where_stretches_were_deleted_agrees() {
+        for (unsigned seed = 1; seed <= histories; ++seed) {
+            std::mt19937_64 random(seed);
+            Rga rga;
+            RgaModel model;
+            uint64_t now = 1000;
+            const auto both = [&](const RgaDelta& delta) {
+                join(rga, delta);
+                model.take(delta);
+            };
+            for (unsigned burst = 0; burst < 40; ++burst) {
+                std::vector<Hlc> visible;
+                for (const RgaElement& element : shown(rga)) {
+                    if (!element.deleted) visible.push_back(element.id);
+                }
+                size_t cursor = random() % (visible.size() + 1);
+                const size_t length = 1 + random() % 6;
+                const unsigned action = static_cast<unsigned>(random() % 4);
+                std::optional<Hlc> origin;
+                if (cursor > 0) origin = visible[cursor - 1];
+                for (size_t i = 0; i < length; ++i) {
+                    RgaDelta delta;
+                    if (action < 2) {
+                        // A slow clock makes some characters come behind their elder siblings.
+                        const Hlc id{now += 3, 0, 1 + random() % 2};
+                        const Hlc late{id.wall_ms - (action == 1 ? 500 : 0), 1, id.node_id};
+                        delta.add(RgaElement{late, origin, U'a' + static_cast<char32_t>(random() % 26), false});
+                        origin = late;
+                    } else if (action == 2 && cursor > 0) {
+                        delta.add_delete(visible[--cursor]);
+                    } else if (cursor < visible.size()) {
+                        delta.add_delete(visible[cursor++]);
+                    }
+                    both(delta);
+                }
+                CPPUNIT_ASSERT_MESSAGE("seed " + std::to_string(seed), agrees(rga, model));
+            }
+        }
+    }
+
+    // A typed chain with late children, a stretch of it deleted from one end, then more late children: where the first
+    // id of a stored run has changed, the search for a place must know.
+    void late_children_of_deleted_stretches_agree() {
+        for (unsigned seed = 1; seed <= 5 * histories; ++seed) {
+            std::mt19937_64 random(seed);
+            Rga rga;
+            RgaModel model;
+            std::vector<Hlc> chain;
+            const auto both = [&](const RgaDelta& delta) {
+                join(rga, delta);
+                model.take(delta);
+            };
+            const auto late_child = [&] {
+                RgaElement element;
+                element.id = Hlc{1 + random() % 1000, static_cast<uint16_t>(random()), 2};
+                element.origin_id = chain[random() % chain.size()];
+                element.content = U'c';
+                RgaDelta delta;
+                delta.add(element);
+                both(delta);
+            };
+            RgaDelta typed;
+            for (uint64_t i = 1; i <= 7; ++i) {
+                const Hlc id{i * 100, 0, 1};
+                typed.add(RgaElement{id, chain.empty() ? std::optional<Hlc>() : chain.back(), U'a', false});
+                chain.push_back(id);
+            }
+            both(typed);
+            for (unsigned i = 0; i < seed % 8; ++i) late_child();
+            const size_t from = random() % chain.size();
+            const size_t count = random() % (chain.size() - from) + 1;
+            for (size_t i = 0; i < count; ++i) {
+                RgaDelta delta;
+                delta.add_delete(chain[seed % 2 == 0 ? from + i : from + count - 1 - i]);
+                both(delta);
+            }
+            for (unsigned i = 0; i < 6; ++i) {
+                late_child();
+                CPPUNIT_ASSERT_MESSAGE("seed " + std::to_string(seed), agrees(rga, model));
+            }
         }
     }
 
