@@ -74,8 +74,8 @@ Result<StorePlugin> load_store_plugin(const config::Settings& settings) {
     if (!loaded) return loaded.error();
     std::map<std::string, std::string> section;
     for (const config::PluginEntry& entry : settings.store_entries) section[entry.key] = entry.value;
-    // A store that keeps files keeps them in the node's data directory unless it is told otherwise.
-    if (declares(*loaded, "directory")) section.emplace("directory", settings.data_dir);
+    // A store that keeps files keeps them below the node's data directory unless it is told otherwise.
+    if (declares(*loaded, "directory")) section.emplace("directory", settings.data_dir + "/store");
     auto configuration = plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment());
     if (!configuration) return configuration.error();
     return StorePlugin{*loaded, *configuration};
