@@ -38,7 +38,18 @@ void KeyIndex::add(std::string_view name, const EntryPlace& place, uint64_t dead
         names_.insert(stable);
         found = keys_.emplace(stable, std::move(tail)).first;
     }
-    KeyTail& tail = *found->second;
+    append(*found->second, place, deadline_ms, segment);
+}
+
+const KeyTail* KeyIndex::add_to_known(std::string_view name, const EntryPlace& place, uint64_t deadline_ms,
+                                      Segment& segment) {
+    const auto found = keys_.find(name);
+    if (found == keys_.end()) return nullptr;
+    append(*found->second, place, deadline_ms, segment);
+    return found->second.get();
+}
+
+void KeyIndex::append(KeyTail& tail, const EntryPlace& place, uint64_t deadline_ms, Segment& segment) {
     if (tail.deadline_ms != deadline_ms) {
         if (tail.deadline_ms != 0) deadlines_.erase({tail.deadline_ms, tail.name});
         if (deadline_ms != 0) deadlines_.insert({deadline_ms, tail.name});

@@ -49,6 +49,8 @@ public:
     // The entry is newer than all that the index has.
     void add(std::string_view name, const EntryPlace& place, uint64_t deadline_ms, Segment& segment);
     const KeyTail* find(std::string_view name) const;
+    // As add(), with one search less. Null: the index does not have the key, and nothing was done.
+    const KeyTail* add_to_known(std::string_view name, const EntryPlace& place, uint64_t deadline_ms, Segment& segment);
     // A snapshot up to this position is on stable storage.
     void covered(std::string_view name, uint64_t position);
     // Keys by their oldest place.
@@ -74,6 +76,8 @@ private:
         Hash();
         size_t operator()(std::string_view name) const;
     };
+
+    void append(KeyTail& tail, const EntryPlace& place, uint64_t deadline_ms, Segment& segment);
 
     SegmentList& segments_;
     std::unordered_map<std::string_view, std::unique_ptr<KeyTail>, Hash> keys_;  // the views point into the KeyTail

@@ -151,14 +151,15 @@ Result<void> KvStore::replay(const ReadTransaction& database, Segment& segment, 
     const auto summary = read_group(
         record.payload,
         [&](const EntryView& entry) {
-            // A key in the index has newer entries only: entries come in order.
-            if (index_.find(entry.name) == nullptr && entry.position <= covered_to(entry.name)) return;
             EntryPlace place;
             place.position = entry.position;
             place.segment = static_cast<uint32_t>(segment.header.number);
             place.offset = static_cast<uint32_t>(record.offset + record_header_size + entry.payload_offset);
             place.length = static_cast<uint32_t>(entry.payload.size());
             place.checksum = crc32c(entry.payload);
+            // A key in the index has newer entries only: entries come in order.
+            if (index_.add_to_known(entry.name, place, entry.deadline_ms, segment) != nullptr) return;
+            if (entry.position <= covered_to(entry.name)) return;
             index_.add(entry.name, place, entry.deadline_ms, segment);
         },
         [&](const MetadataView& write) {

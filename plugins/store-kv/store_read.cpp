@@ -15,9 +15,47 @@ constexpr uint64_t piece_bytes_max = 1 << 20;
 struct Wanted {
     EntryPlace place;
     Segment* segment = nullptr;
-    size_t key = 0;
-    size_t index = 0;  // in the key's tail
+    uint32_t key = 0;
+    uint32_t index = 0;     // in the key's tail
+    uint64_t in_arena = 0;  // where its payload was read to
 };
+
+// Reads the payloads into one buffer, places that lie close together with one call; says where each one is. What cannot
+// be read or fails its checksum is an error of its key.
+std::string read_places(std::vector<Wanted>& wanted, std::vector<std::string>& errors) {
+    std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) {
+        if (a.segment != b.segment) return a.segment->header.number < b.segment->header.number;
+        return a.place.offset < b.place.offset;
+    });
+    std::string arena;
+    uint64_t bytes = 0;
+    for (const Wanted& item : wanted) bytes += item.place.length;
+    arena.reserve(static_cast<size_t>(bytes + bytes / 4));
+    for (size_t first = 0; first < wanted.size();) {
+        const uint64_t from = wanted[first].place.offset;
+        uint64_t to = from + wanted[first].place.length;
+        size_t last = first + 1;
+        for (; last < wanted.size() && wanted[last].segment == wanted[first].segment; ++last) {
+            const EntryPlace& place = wanted[last].place;
+            if (place.offset > to + gap_bytes_max || place.offset + place.length - from > piece_bytes_max) break;
+            to = place.offset + uint64_t{place.length};
+        }
+        const size_t base = arena.size();
+        arena.resize(base + static_cast<size_t>(to - from));
+        const int code = read_fully(*wanted[first].segment->file, from, arena.data() + base, arena.size() - base);
+        for (; first < last; ++first) {
+            Wanted& item = wanted[first];
+            item.in_arena = base + item.place.offset - from;
+            const auto payload = std::string_view(arena).substr(static_cast<size_t>(item.in_arena), item.place.length);
+            if (code == 0 && crc32c(payload) == item.place.checksum) continue;
+            errors[item.key] =
+                item.segment->path + ": the entry of position " + std::to_string(item.place.position) + " at offset " +
+                std::to_string(item.place.offset) +
+                (code != 0 ? " cannot be read: " + error_text(code) : std::string(" fails its checksum"));
+        }
+    }
+    return arena;
+}
 
 }  // namespace
 
@@ -43,7 +81,7 @@ meridian_status KvStore::read_keys(const meridian_key_name* names, uint64_t coun
 void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, size_t end,
                          const abi::KeyRecordSink& sink) {
     std::vector<std::string> errors(end - begin);
-    std::vector<std::vector<std::string>> tails(end - begin);
+    std::vector<std::vector<meridian_bytes>> tails(end - begin);
     std::vector<uint64_t> last_positions(end - begin, 0);
     std::vector<std::vector<EntryPlace>> places(end - begin);
     std::vector<std::shared_ptr<Segment>> pinned;  // keeps the files while we read them
@@ -70,48 +108,22 @@ void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, si
         }
         rows[k] = *row;
         const uint64_t covered = rows[k] ? rows[k]->position : 0;
+        uint32_t index = 0;
         for (const EntryPlace& place : places[k]) {
             if (place.position <= covered) continue;
             const auto offset =
                 static_cast<uint32_t>(place.segment - static_cast<uint32_t>(pinned.front()->header.number));
-            wanted.push_back({place, pinned[offset].get(), k, tails[k].size()});
-            tails[k].emplace_back();
+            wanted.push_back({place, pinned[offset].get(), static_cast<uint32_t>(k), index++, 0});
             last_positions[k] = place.position;
         }
+        tails[k].resize(index);
+    }
+    const std::string arena = read_places(wanted, errors);
+    for (const Wanted& item : wanted) {
+        tails[item.key][item.index] =
+            abi::bytes(std::string_view(arena).substr(static_cast<size_t>(item.in_arena), item.place.length));
     }
 
-    std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) {
-        if (a.segment != b.segment) return a.segment->header.number < b.segment->header.number;
-        return a.place.offset < b.place.offset;
-    });
-    std::string buffer;
-    for (size_t first = 0; first < wanted.size();) {
-        const uint64_t from = wanted[first].place.offset;
-        uint64_t to = from + wanted[first].place.length;
-        size_t last = first + 1;
-        for (; last < wanted.size() && wanted[last].segment == wanted[first].segment; ++last) {
-            const EntryPlace& place = wanted[last].place;
-            if (place.offset > to + gap_bytes_max || place.offset + place.length - from > piece_bytes_max) break;
-            to = place.offset + uint64_t{place.length};
-        }
-        buffer.resize(static_cast<size_t>(to - from));
-        const int code = read_fully(*wanted[first].segment->file, from, buffer.data(), buffer.size());
-        for (; first < last; ++first) {
-            const Wanted& item = wanted[first];
-            const std::string_view payload =
-                std::string_view(buffer).substr(static_cast<size_t>(item.place.offset - from), item.place.length);
-            if (code == 0 && crc32c(payload) == item.place.checksum) {
-                tails[item.key][item.index] = payload;
-            } else {
-                errors[item.key] =
-                    item.segment->path + ": the entry of position " + std::to_string(item.place.position) +
-                    " at offset " + std::to_string(item.place.offset) +
-                    (code != 0 ? " cannot be read: " + error_text(code) : std::string(" fails its checksum"));
-            }
-        }
-    }
-
-    std::vector<meridian_bytes> tail;
     for (size_t k = 0; k < rows.size(); ++k) {
         const std::string& name = names[begin + k];
         meridian_key_record record{};
@@ -128,10 +140,8 @@ void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, si
             record.snapshot = abi::bytes(rows[k]->state);
         }
         if (rows[k]) record.snapshot_position = rows[k]->position;
-        tail.clear();
-        for (const std::string& payload : tails[k]) tail.push_back(abi::bytes(payload));
-        record.tail = tail.data();
-        record.tail_count = tail.size();
+        record.tail = tails[k].data();
+        record.tail_count = tails[k].size();
         record.tail_position = last_positions[k];
         sink.record(record);
     }
