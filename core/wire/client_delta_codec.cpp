@@ -315,6 +315,7 @@ struct DeltaWriter {
 
 std::string encode_client_delta(const ClientDelta& delta, KeyForm form) {
     std::string bytes;
+    bytes.reserve(128);  // enough for most; a string grows for the others
     MsgpackWriter writer(bytes);
     std::visit(DeltaWriter{writer, form}, delta);
     return bytes;

@@ -104,7 +104,10 @@ private:
         });
         if (!keys_ok) return false;
         const auto by_name = [](const Member& left, const Member& right) { return left.name() < right.name(); };
-        std::stable_sort(members_.begin(), members_.end(), by_name);
+        // Servers and most clients send them in order.
+        if (!std::is_sorted(members_.begin(), members_.end(), by_name)) {
+            std::stable_sort(members_.begin(), members_.end(), by_name);
+        }
         // Of members with the same name the last one counts.
         size_t kept = 0;
         for (size_t i = 0; i < members_.size(); ++i) {

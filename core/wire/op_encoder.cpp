@@ -6,6 +6,9 @@ namespace meridian::wire {
 
 namespace {
 
+// Room for an op with three stamps at once; a string grows for anything else.
+constexpr size_t op_bytes_typical = 192;
+
 struct OpWriter {
     MsgpackWriter& writer;
 
@@ -100,6 +103,7 @@ struct OpWriter {
 
 std::string encode_op(const crdt::Op& op) {
     std::string bytes;
+    bytes.reserve(op_bytes_typical);
     MsgpackWriter writer(bytes);
     OpWriter{writer}.tagged(crdt::type_of(op), op);
     return bytes;

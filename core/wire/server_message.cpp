@@ -255,6 +255,7 @@ Result<ServerMessage> decode_server_message(std::string_view bytes) {
 
 std::string encode_server_message(const ServerMessage& message) {
     std::string bytes;
+    bytes.reserve(128);  // enough for most; a string grows for the others
     MsgpackWriter writer(bytes);
     std::visit(MessageWriter{writer}, message);
     return bytes;
