@@ -48,11 +48,12 @@ std::string take_request_line(std::string_view line, RequestHead& head) {
     std::string_view target = line.substr(first + 1, second - first - 1);
     const std::string_view version = line.substr(second + 1);
     if (!is_token(head.method) || head.method.size() > 32) return "malformed method";
+    if (target.empty() || version.substr(0, 5) != "HTTP/") return "malformed request line";
     if (version != "HTTP/1.1" && version != "HTTP/1.0") return "unsupported HTTP version: expected HTTP/1.1";
     head.http_1_0 = version == "HTTP/1.0";
     const bool printable = std::all_of(target.begin(), target.end(),
                                        [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f; });
-    if (target.empty() || !printable) return "malformed request target";
+    if (!printable) return "malformed request target";
     if (target.size() > 7 && equals_ignoring_case(target.substr(0, 7), "http://")) {  // absolute form
         const size_t path = target.find_first_of("/?", 7);
         target = path == std::string_view::npos ? std::string_view("/") : target.substr(path);

@@ -1,0 +1,200 @@
+// Configuration: INI files, layers of settings, identity of the node.
+#include <cppunit/extensions/HelperMacros.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "config/ini_file.h"
+#include "config/node_identity.h"
+#include "config/settings.h"
+
+namespace {
+
+using namespace meridian::config;
+
+// A file in a directory of its own, removed again.
+class TemporaryFile {
+public:
+    explicit TemporaryFile(const std::string& text) {
+        char name[] = "/tmp/meridian-config-XXXXXX";
+        directory_ = ::mkdtemp(name);
+        path_ = directory_ + "/a.ini";
+        std::ofstream(path_) << text;
+    }
+    ~TemporaryFile() {
+        ::unlink(path_.c_str());
+        ::rmdir(directory_.c_str());
+    }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string directory_;
+    std::string path_;
+};
+
+std::string ini_error(const std::string& text) {
+    const auto file = parse_ini("a.ini", text);
+    CPPUNIT_ASSERT_MESSAGE(text, !file.ok());
+    return file.error().message;
+}
+
+void assert_contains(const std::string& text, const std::string& part) {
+    CPPUNIT_ASSERT_MESSAGE("expected '" + part + "' in: " + text, text.find(part) != std::string::npos);
+}
+
+meridian::Result<Settings> load(const std::string& text,
+                                std::vector<std::pair<std::string, std::string>> variables = {},
+                                std::vector<std::pair<std::string, std::string>> options = {}) {
+    const TemporaryFile file(text);
+    SettingsSources sources;
+    sources.files = {file.path()};
+    sources.options = std::move(options);
+    sources.environment = [&variables](const std::string& name) -> std::optional<std::string> {
+        for (const auto& variable : variables) {
+            if (variable.first == name) return variable.second;
+        }
+        return std::nullopt;
+    };
+    return load_settings(sources);
+}
+
+class ConfigTest : public CppUnit::TestFixture {
+    CPPUNIT_TEST_SUITE(ConfigTest);
+    CPPUNIT_TEST(ini_keeps_sections_values_and_lines);
+    CPPUNIT_TEST(ini_refuses_what_it_cannot_understand);
+    CPPUNIT_TEST(ini_reads_regular_files_only);
+    CPPUNIT_TEST(unknown_names_are_refused_with_the_nearest_valid_one);
+    CPPUNIT_TEST(bad_values_name_file_line_key_value_and_expectation);
+    CPPUNIT_TEST(later_layers_win_and_empty_variables_count_as_unset);
+    CPPUNIT_TEST(store_keys_are_left_to_the_plugin);
+    CPPUNIT_TEST(malformed_signing_key_is_refused_without_showing_it);
+    CPPUNIT_TEST(variables_of_missing_features_are_warned_about_once);
+    CPPUNIT_TEST(dump_hides_secrets_and_reads_back);
+    CPPUNIT_TEST(node_id_is_derived_as_the_vectors_say);
+    CPPUNIT_TEST_SUITE_END();
+
+    void ini_keeps_sections_values_and_lines() {
+        const auto file = parse_ini(
+            "a.ini",
+            "\xef\xbb\xbf# comment\r\n[server]\r\nbind = 1.2.3.4:5  \n\n[transport eu]\nx = \" a \\\"b\\\\ \"\ny=\n");
+        CPPUNIT_ASSERT(file.ok());
+        CPPUNIT_ASSERT_EQUAL(size_t{2}, file->sections.size());
+        CPPUNIT_ASSERT_EQUAL(std::string("1.2.3.4:5"), file->sections[0].entries[0].value);
+        CPPUNIT_ASSERT_EQUAL(3U, file->sections[0].entries[0].line);
+        CPPUNIT_ASSERT_EQUAL(std::string("eu"), file->sections[1].name);
+        CPPUNIT_ASSERT_EQUAL(std::string(" a \"b\\ "), file->sections[1].entries[0].value);
+        CPPUNIT_ASSERT_EQUAL(std::string(), file->sections[1].entries[1].value);
+    }
+
+    void ini_refuses_what_it_cannot_understand() {
+        assert_contains(ini_error("[server\nbind=x\n"), "a.ini:1: '[server'");
+        assert_contains(ini_error("[server]\n=v\n"), "a.ini:2");
+        assert_contains(ini_error("[server]\nnonsense\n"), "a.ini:2: 'nonsense' is neither");
+        assert_contains(ini_error("bind = x\n"), "before the first section");
+        assert_contains(ini_error("[server]\nbind = a\nbind = b\n"), "a.ini:3: key 'bind' appears twice");
+        assert_contains(ini_error("[server]\n[node]\n[server]\n"), "a.ini:3: section [server] appears twice");
+        assert_contains(ini_error("[server]\nbind = \"x\n"), "not well-formed");
+        assert_contains(ini_error(std::string("[server]\nbind = a\0b\n", 20)), "control character");
+        assert_contains(ini_error("[server]\nbind = \xff\n"), "UTF-8");
+        assert_contains(ini_error(std::string(ini_file_bytes_max + 1, '#')), "bytes; at most");
+    }
+
+    void ini_reads_regular_files_only() {
+        const auto directory = read_ini_file("/tmp");
+        CPPUNIT_ASSERT(!directory.ok());
+        assert_contains(directory.error().message, "not a regular file");
+        char name[] = "/tmp/meridian-fifo-XXXXXX";
+        const std::string fifo = std::string(::mkdtemp(name)) + "/fifo";
+        ::mkfifo(fifo.c_str(), 0600);
+        const auto read = read_ini_file(fifo);
+        ::unlink(fifo.c_str());
+        ::rmdir(name);
+        CPPUNIT_ASSERT(!read.ok());
+        assert_contains(read.error().message, "not a regular file");
+    }
+
+    void unknown_names_are_refused_with_the_nearest_valid_one() {
+        assert_contains(load("[server]\nbnid = x\n").error().message,
+                        "a.ini:2: [server] bnid = 'x': unknown key; did you mean 'bind'?");
+        assert_contains(load("[severs]\n").error().message,
+                        "a.ini:1: unknown section [severs]; did you mean 'server'?");
+        assert_contains(load("", {}, {{"limits.conections", "1"}}).error().message,
+                        "did you mean 'limits.connections'?");
+    }
+
+    void bad_values_name_file_line_key_value_and_expectation() {
+        assert_contains(load("[server]\n\nloops = many\n").error().message,
+                        "a.ini:3: [server] loops = 'many': expected a whole number from 0 to 256");
+        assert_contains(load("[server]\nloops = 257\n").error().message, "from 0 to 256");
+        assert_contains(load("[server]\nbind = nowhere\n").error().message, "expected host:port");
+        assert_contains(load("[server]\nkey_form = both\n").error().message, "expected auto, integer, string");
+        assert_contains(load("", {{"MERIDIAN_NODE_ID", "0x10"}}).error().message,
+                        "environment variable MERIDIAN_NODE_ID = '0x10'");
+        assert_contains(load("", {}, {{"limits.connections", "0"}}).error().message,
+                        "command line: limits.connections = '0'");
+    }
+
+    void later_layers_win_and_empty_variables_count_as_unset() {
+        CPPUNIT_ASSERT_EQUAL(std::string("0.0.0.0:3000"), load("")->bind);
+        CPPUNIT_ASSERT_EQUAL(std::string("a:1"), load("[server]\nbind = a:1\n", {{"MERIDIAN_BIND", ""}})->bind);
+        CPPUNIT_ASSERT_EQUAL(std::string("b:2"), load("[server]\nbind = a:1\n", {{"MERIDIAN_BIND", "b:2"}})->bind);
+        CPPUNIT_ASSERT_EQUAL(
+            std::string("c:3"),
+            load("[server]\nbind = a:1\n", {{"MERIDIAN_BIND", "b:2"}}, {{"server.bind", "c:3"}})->bind);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{700'000'000},
+                             load("", {{"MERIDIAN_LOG_RETENTION_SECS", "700000"}})->log_retention_ms);
+    }
+
+    void store_keys_are_left_to_the_plugin() {
+        const auto settings = load("[store]\nplugin = store-x\nanything = 1\n");
+        CPPUNIT_ASSERT_EQUAL(std::string("store-x"), settings->store_plugin);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, settings->store_entries.size());
+        CPPUNIT_ASSERT_EQUAL(std::string("anything"), settings->store_entries[0].key);
+        assert_contains(settings->store_entries[0].source, "a.ini:3");
+    }
+
+    void malformed_signing_key_is_refused_without_showing_it() {
+        const std::string error = load("", {{"MERIDIAN_SIGNING_KEY", "secretsecret"}}).error().message;
+        assert_contains(error, "expected 64 hexadecimal digits");
+        CPPUNIT_ASSERT(error.find("secretsecret") == std::string::npos);
+        CPPUNIT_ASSERT(load("", {{"MERIDIAN_SIGNING_KEY", std::string(64, 'A')}}).ok());
+        CPPUNIT_ASSERT(load("", {{"MERIDIAN_SIGNING_KEY", ""}}).ok());
+    }
+
+    void variables_of_missing_features_are_warned_about_once() {
+        const auto settings = load("", {{"REDIS_URL", "redis://x"}, {"S3_BUCKET", ""}});
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, settings->warnings.size());
+        assert_contains(settings->warnings[0], "REDIS_URL");
+    }
+
+    void dump_hides_secrets_and_reads_back() {
+        const std::string key(64, 'b');
+        const auto settings =
+            load("[server]\nsigning_key = " + key + "\nbind = 127.0.0.1:77\n[limits]\nconnections = 12\n");
+        const std::string dump = dump_settings(*settings);
+        CPPUNIT_ASSERT(dump.find(key) == std::string::npos);
+        const auto again = load(dump);
+        CPPUNIT_ASSERT(again.ok());
+        CPPUNIT_ASSERT_EQUAL(std::string("127.0.0.1:77"), again->bind);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{12}, again->connections);
+    }
+
+    // cluster-and-storage.md section 3.
+    void node_id_is_derived_as_the_vectors_say() {
+        CPPUNIT_ASSERT_EQUAL(uint64_t{12337797906776987886U}, derive_node_id("node-a", 3000));
+        CPPUNIT_ASSERT_EQUAL(uint64_t{12992553782671072803U}, derive_node_id("node-b", 3000));
+        CPPUNIT_ASSERT_EQUAL(uint64_t{12336821540451325743U}, derive_node_id("node-a", 3001));
+        CPPUNIT_ASSERT_EQUAL(uint64_t{18165552196249977141U}, derive_node_id("meridian-1", 3000));
+        CPPUNIT_ASSERT_EQUAL(uint64_t{17096313939565067255U}, derive_node_id("localhost", 3000));
+        CPPUNIT_ASSERT_EQUAL(uint64_t{705478579341095844U}, derive_node_id("", 3000));
+        CPPUNIT_ASSERT_EQUAL(std::string("9ca5d07b645f3a4"), node_id_text(705478579341095844U));
+        CPPUNIT_ASSERT_EQUAL(uint16_t{3001}, port_of_bind("0.0.0.0:3001"));
+        CPPUNIT_ASSERT_EQUAL(uint16_t{3000}, port_of_bind("unix:/run/x"));
+    }
+};
+
+CPPUNIT_TEST_SUITE_REGISTRATION(ConfigTest);
+
+}  // namespace
