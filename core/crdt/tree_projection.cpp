@@ -22,12 +22,18 @@ public:
         std::sort(work_.fresh_moves.begin(), work_.fresh_moves.end());
         for (const uint32_t node : work_.added) changes_.push_back({node, true, 0});
         for (const auto& difference : work_.differences) {
-            if (tree_.nodes_[difference.node].added && placement_changed(difference)) include(difference.node);
+            if (!tree_.nodes_[difference.node].added || !placement_changed(difference)) continue;
+            changes_.push_back({difference.node, false, 0});
         }
     }
 
     // The node is told of even if it is where it was.
-    void include(uint32_t node) { changes_.push_back({node, false, 0}); }
+    void include(uint32_t node) {
+        for (const Change& change : changes_) {
+            if (change.node == node) return;
+        }
+        changes_.push_back({node, false, 0});
+    }
 
     std::vector<TreeClientDelta> views() {
         order_changes();
