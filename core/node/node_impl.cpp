@@ -40,9 +40,9 @@ public:
 
     void open(std::function<void(Result<void>)> ready) {
         store_.read_metadata({std::string(head_metadata_name)},
-                             [this, ready = std::move(ready)](std::vector<std::optional<std::string>> found) {
+                             [this, ready = std::move(ready)](Result<std::vector<std::optional<std::string>>> found) {
                                  commit_lane_.post([this, ready, found = std::move(found)] {
-                                     ready(start(found.empty() ? std::nullopt : found[0]));
+                                     ready(found ? start((*found)[0]) : found.error());
                                  });
                              });
     }

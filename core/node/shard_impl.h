@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -97,7 +98,9 @@ private:
     bool gather(const std::shared_ptr<Gathering>& gathering);
     KeySlot& resident(std::string_view namespace_name, std::string_view key);
     void load(std::vector<KeyName> names);
-    void on_loaded(std::vector<KeyRecord> records);
+    void load_more();
+    void on_loaded(const std::vector<KeyRecord>& records);
+    void forget_if_unreadable(KeySlot& slot);
     void restore(KeySlot& slot, const KeyRecord& record);
     void make_room();
     void arm_timer();
@@ -130,7 +133,9 @@ private:
     bool release_scheduled_ = false;
     uint64_t durable_ = 0;  // as told by the committer
     uint64_t epoch_ = 1;
-    size_t waiting_ = 0;     // requests that wait for keys
+    size_t waiting_ = 0;           // requests that wait for keys
+    std::deque<KeyName> to_load_;  // waits for a free read of the store
+    size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way
     uint64_t timer_ms_ = 0;  // wall time for which the timer is armed, 0 = not
     Statistics statistics_;

@@ -15,6 +15,10 @@ constexpr uint64_t timer_ms_max = 10'000;
 // Bounds the work of one call of make_room().
 constexpr size_t eviction_scan_max = 256;
 constexpr size_t eviction_checkpoint_keys = 64;
+// Reads of one shard that the store has at the same time, and keys in each: enough to keep it busy, few enough that no
+// store has to refuse one.
+constexpr size_t loads_in_flight_max = 2;
+constexpr size_t load_keys_max = 128;
 
 }  // namespace
 
@@ -65,8 +69,17 @@ bool ShardImpl::gather(const std::shared_ptr<Gathering>& gathering) {
     }
     --waiting_;
     gathering->task();
-    for (KeySlot* slot : gathering->slots) --slot->pins;
+    std::vector<KeySlot*>& slots = gathering->slots;
+    for (KeySlot* slot : slots) --slot->pins;
+    std::sort(slots.begin(), slots.end());
+    slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+    for (KeySlot* slot : slots) forget_if_unreadable(*slot);
     return true;
+}
+
+// What could not be read once may be readable the next time.
+void ShardImpl::forget_if_unreadable(KeySlot& slot) {
+    if (slot.phase == KeySlot::Phase::corrupt && slot.pins == 0 && slot.waiting.empty()) table_.erase(slot);
 }
 
 // REQUIRES: inside a task given to with_keys() for this key.
@@ -75,12 +88,27 @@ KeySlot& ShardImpl::resident(std::string_view namespace_name, std::string_view k
 }
 
 void ShardImpl::load(std::vector<KeyName> names) {
-    env_.store.read_keys(std::move(names), [this](std::vector<KeyRecord> records) {
-        env_.lane.post([this, records = std::move(records)]() mutable { on_loaded(std::move(records)); });
-    });
+    for (KeyName& name : names) to_load_.push_back(std::move(name));
+    load_more();
 }
 
-void ShardImpl::on_loaded(std::vector<KeyRecord> records) {
+void ShardImpl::load_more() {
+    while (loads_in_flight_ < loads_in_flight_max && !to_load_.empty()) {
+        std::vector<KeyName> names;
+        while (names.size() < load_keys_max && !to_load_.empty()) {
+            names.push_back(std::move(to_load_.front()));
+            to_load_.pop_front();
+        }
+        ++loads_in_flight_;
+        env_.store.read_keys(std::move(names), [this](std::vector<KeyRecord> records) {
+            env_.lane.post([this, records = std::move(records)] { on_loaded(records); });
+        });
+    }
+}
+
+void ShardImpl::on_loaded(const std::vector<KeyRecord>& records) {
+    --loads_in_flight_;
+    load_more();
     for (const KeyRecord& record : records) {
         KeySlot* slot = table_.find(record.name.namespace_name, record.name.key);
         if (slot == nullptr || slot->phase != KeySlot::Phase::loading) continue;

@@ -121,10 +121,17 @@ Progress ShardImpl::write_once(const std::shared_ptr<WriteRequest>& request, con
     }
     ++waiting_;
     env_.store.read_metadata(
-        {name}, [this, request, completion, answer_from, name](std::vector<std::optional<std::string>> found) {
+        {name}, [this, request, completion, answer_from, name](Result<std::vector<std::optional<std::string>>> found) {
             env_.lane.post([this, request, completion, answer_from, name, found = std::move(found)] {
                 --waiting_;
-                if (!found.empty() && found[0] && answer_from(*found[0], 0)) return;
+                if (!found) {
+                    statistics_.refused.fetch_add(1, std::memory_order_relaxed);
+                    hold({0, nullptr, {}, [completion, text = found.error().message](Durability) {
+                              completion(failed_write(Status::unavailable, text));
+                          }});
+                    return;
+                }
+                if ((*found)[0] && answer_from(*(*found)[0], 0)) return;
                 // A twin may have been executed meanwhile.
                 const auto* pending = idempotency_.find(name);
                 if (pending != nullptr && answer_from(pending->record, pending->ticket)) return;

@@ -22,6 +22,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace meridian::node {
 
 struct KeyName {
@@ -149,8 +151,9 @@ public:
     // Keys with a deadline at or before `until_ms`, in order of deadline.
     virtual void scan_due(uint64_t until_ms, size_t count_max, std::function<void(std::vector<DueKey>)> completion) = 0;
 
+    // One value for each name, absent if there is none. An error is not "absent": nothing is known then.
     virtual void read_metadata(std::vector<std::string> names,
-                               std::function<void(std::vector<std::optional<std::string>>)> completion) = 0;
+                               std::function<void(Result<std::vector<std::optional<std::string>>>)> completion) = 0;
     // Names beginning with `prefix` after `after`, with their values.
     virtual void scan_metadata(std::string prefix, std::string after, size_t count_max,
                                std::function<void(std::vector<std::pair<std::string, std::string>>)> completion) = 0;

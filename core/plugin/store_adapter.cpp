@@ -378,14 +378,15 @@ public:
     }
 
     void read_metadata(std::vector<std::string> names,
-                       std::function<void(std::vector<std::optional<std::string>>)> completion) override {
+                       std::function<void(Result<std::vector<std::optional<std::string>>>)> completion) override {
+        using Values = std::vector<std::optional<std::string>>;
         std::vector<meridian_bytes> c_names;
         for (const std::string& name : names) c_names.push_back(bytes(name));
         struct Collected {
             size_t wanted = 0;
-            std::vector<std::optional<std::string>> values;
+            Values values;
         };
-        using Call = Pending<Collected, std::function<void(std::vector<std::optional<std::string>>)>>;
+        using Call = Pending<Collected, std::function<void(Result<Values>)>>;
         auto call = std::make_unique<Call>(Call{{names.size(), {}}, std::move(completion)});
         meridian_metadata_sink sink =
             metadata_sink<Call>(call.get(), [](Call& done, meridian_bytes, uint32_t present, meridian_bytes value) {
@@ -393,15 +394,20 @@ public:
                 if (values.size() == done.collected.wanted) return;
                 values.emplace_back(present != 0 ? std::optional<std::string>(view(value)) : std::nullopt);
             });
-        sink.done = [](void* context, meridian_status, meridian_bytes) {
+        sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.values.resize(done->collected.wanted);
-            done->completion(std::move(done->collected.values));
+            if (status != MERIDIAN_OK) {
+                done->completion(Error{error_text(status, message)});
+            } else if (done->collected.values.size() != done->collected.wanted) {
+                done->completion(Error{"the store gave " + std::to_string(done->collected.values.size()) +
+                                       " metadata values, expected " + std::to_string(done->collected.wanted)});
+            } else {
+                done->completion(std::move(done->collected.values));
+            }
         };
-        submitted(functions_.read_metadata(instance_, c_names.data(), c_names.size(), &sink), call,
-                  [](Call& refused, meridian_status) {
-                      refused.completion(std::vector<std::optional<std::string>>(refused.collected.wanted));
-                  });
+        submitted(
+            functions_.read_metadata(instance_, c_names.data(), c_names.size(), &sink), call,
+            [](Call& refused, meridian_status status) { refused.completion(Error{std::string(status_text(status))}); });
     }
 
     void scan_metadata(std::string prefix, std::string after, size_t count_max,

@@ -20,6 +20,7 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_repeated_idempotency_key_is_answered_and_not_applied);
     CPPUNIT_TEST(an_idempotency_key_with_another_request_is_refused);
     CPPUNIT_TEST(an_idempotency_key_works_while_its_first_request_is_in_flight);
+    CPPUNIT_TEST(a_write_is_refused_when_its_idempotency_record_cannot_be_read);
     CPPUNIT_TEST(old_idempotency_records_are_forgotten);
     CPPUNIT_TEST(the_log_is_cut_behind_its_retention);
     CPPUNIT_TEST(stamps_never_go_back_over_restarts_and_clock_jumps);
@@ -238,6 +239,15 @@ public:
         }));
         for (const auto& result : results)
             CPPUNIT_ASSERT((*result)->status == Status::ok && (*result)->items.at(0).changed);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":5},\"total\":5}"), h.value("room", "gc:a"));
+    }
+
+    void a_write_is_refused_when_its_idempotency_record_cannot_be_read() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        h.store->fail_next_metadata_read();
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 5)}, "k1")).status == Status::unavailable);
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 5)}, "k1")).status == Status::ok);
         CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":5},\"total\":5}"), h.value("room", "gc:a"));
     }
 

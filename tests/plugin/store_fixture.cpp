@@ -193,11 +193,13 @@ std::vector<node::DueKey> TestStore::due(uint64_t until_ms, size_t count_max) {
 }
 
 std::optional<std::string> TestStore::metadata(const std::string& name) {
-    Awaited<std::vector<std::optional<std::string>>> result;
+    using Values = Result<std::vector<std::optional<std::string>>>;
+    Awaited<Values> result;
     store_->read_metadata({name}, result.completion());
-    const auto values = result.get();
-    CPPUNIT_ASSERT_EQUAL(size_t{1}, values.size());
-    return values.front();
+    const Values values = result.get();
+    CPPUNIT_ASSERT_MESSAGE(values ? "" : values.error().message, values.ok());
+    CPPUNIT_ASSERT_EQUAL(size_t{1}, values.value().size());
+    return values.value().front();
 }
 
 std::vector<std::pair<std::string, std::string>> TestStore::scan_metadata(const std::string& prefix,

@@ -246,8 +246,9 @@ void SimulatedStore::scan_due(uint64_t until_ms, size_t count_max,
 }
 
 void SimulatedStore::read_metadata(std::vector<std::string> names,
-                                   std::function<void(std::vector<std::optional<std::string>>)> completion) {
+                                   std::function<void(Result<std::vector<std::optional<std::string>>>)> completion) {
     later([this, names = std::move(names), completion = std::move(completion)] {
+        if (std::exchange(fail_metadata_read_, false)) return completion(Error{"simulated failure"});
         std::vector<std::optional<std::string>> values;
         for (const std::string& name : names) {
             const auto found = disk_.metadata.find(name);

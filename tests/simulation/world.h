@@ -123,7 +123,9 @@ public:
     void scan_due(uint64_t until_ms, size_t count_max,
                   std::function<void(std::vector<node::DueKey>)> completion) override;
     void read_metadata(std::vector<std::string> names,
-                       std::function<void(std::vector<std::optional<std::string>>)> completion) override;
+                       std::function<void(Result<std::vector<std::optional<std::string>>>)> completion) override;
+    // The next read of metadata fails.
+    void fail_next_metadata_read() { fail_metadata_read_ = true; }
     void scan_metadata(std::string prefix, std::string after, size_t count_max,
                        std::function<void(std::vector<std::pair<std::string, std::string>>)> completion) override;
     void backup(std::string target_directory, std::function<void(std::string)> completion) override;
@@ -140,6 +142,7 @@ private:
     node::CommitStatus next_failure_ = node::CommitStatus::durable;
     bool commit_in_flight_ = false;
     bool failed_ = false;
+    bool fail_metadata_read_ = false;
     uint64_t commits_ = 0;
     uint64_t log_bytes_available_ = 1ULL << 40;
     uint64_t retain_from_ = 0;
