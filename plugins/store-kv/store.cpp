@@ -183,6 +183,7 @@ Result<void> KvStore::replay(const ReadTransaction& database, Segment& segment, 
 void KvStore::stop(uint64_t deadline_us) {
     if (stopped_) return;
     stopped_ = true;
+    stopping_ = true;
     {
         const std::lock_guard lock(commit_mutex_);
         commit_stopping_ = true;

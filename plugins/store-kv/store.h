@@ -149,6 +149,7 @@ private:
     uint64_t opening_floor_ = 1;
 
     std::atomic<bool> failed_{false};
+    std::atomic<bool> stopping_{false};  // a running backup gives up
     std::atomic<uint64_t> durable_position_{0};
     std::atomic<uint64_t> durable_sequence_{0};
     std::atomic<uint64_t> retain_from_{0};

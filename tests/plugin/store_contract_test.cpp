@@ -39,6 +39,7 @@ class StoreContractTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(one_process_at_a_time_may_open_a_directory);
     CPPUNIT_TEST(files_are_closed_to_other_users);
     CPPUNIT_TEST(close_completes_what_is_outstanding);
+    CPPUNIT_TEST(a_backup_made_under_writes_is_a_whole_store);
     CPPUNIT_TEST(readers_see_whole_groups_while_commits_and_checkpoints_go_on);
     CPPUNIT_TEST_SUITE_END();
 
@@ -514,6 +515,46 @@ public:
         store->close();
         CPPUNIT_ASSERT_EQUAL(200, durable.load());
         CPPUNIT_ASSERT_EQUAL(400, completed.load());
+    }
+
+    void a_backup_made_under_writes_is_a_whole_store() {
+        const std::string target = temporary_.path() + "/backup";
+        auto store = open();
+        for (int i = 0; i < 100; ++i) store.put("room", "k" + std::to_string(i % 4), std::string(3000, 'x'));
+        CPPUNIT_ASSERT_EQUAL(std::string(), store.snapshot("room", "k0", 100, "25"));
+        store.commit_metadata("clock", "1");
+        const uint64_t before = store.next_position() - 1;
+        Awaited<std::string> result;
+        store->backup(target, result.completion());
+        // Commits, checkpoints and deletions of segments go on meanwhile.
+        for (int i = 0; result.count() == 0 || i < 50; ++i) {
+            const uint64_t position = store.put("room", "k" + std::to_string(i % 4), std::string(3000, 'y'));
+            if (i % 20 != 0) continue;
+            const auto record = store.read("room", "k1");
+            const uint64_t counted = (record.snapshot ? std::stoull(*record.snapshot) : 0) + record.tail.size();
+            CPPUNIT_ASSERT_EQUAL(std::string(), store.snapshot("room", "k1", position, std::to_string(counted)));
+            store->retain_from(position);
+        }
+        CPPUNIT_ASSERT_EQUAL(std::string(), result.get());
+        const uint64_t after = store.next_position() - 1;
+        Awaited<std::string> again;
+        store->backup(target, again.completion());
+        CPPUNIT_ASSERT(again.get().find("File exists") != std::string::npos);
+        store->close();
+
+        auto copy = open_store(host_, {{"directory", target}});
+        const uint64_t last = copy->opening().next_position - 1;
+        CPPUNIT_ASSERT(last >= before);
+        CPPUNIT_ASSERT(last <= after);
+        CPPUNIT_ASSERT_EQUAL(std::string("1"), copy.metadata("clock").value_or("none"));
+        uint64_t counted = 0;
+        for (int k = 0; k < 4; ++k) {
+            const auto record = copy.read("room", "k" + std::to_string(k));
+            CPPUNIT_ASSERT_EQUAL(std::string(), record.error);
+            counted += (record.snapshot ? std::stoull(*record.snapshot) : 0) + record.tail.size();
+        }
+        CPPUNIT_ASSERT_EQUAL(last, counted);
+        copy.put("room", "k0", "goes on");
     }
 
     void readers_see_whole_groups_while_commits_and_checkpoints_go_on() {

@@ -20,6 +20,7 @@ using store_kv::segment_header_size;
 class StoreCorruptionTest : public CppUnit::TestFixture {
     CPPUNIT_TEST_SUITE(StoreCorruptionTest);
     CPPUNIT_TEST(the_two_checksum_functions_agree);
+    CPPUNIT_TEST(a_record_has_the_bytes_that_the_format_page_shows);
     CPPUNIT_TEST(an_unfinished_record_at_the_end_is_dropped);
     CPPUNIT_TEST(a_damaged_record_before_the_end_is_a_loud_error);
     CPPUNIT_TEST(a_record_lost_after_a_clean_close_is_a_loud_error);
@@ -90,6 +91,38 @@ public:
             CPPUNIT_ASSERT_EQUAL(store_kv::crc32c(bytes),
                                  store_kv::crc32c(std::string_view(bytes).substr(half), first));
         }
+    }
+
+    void a_record_has_the_bytes_that_the_format_page_shows() {
+        store_kv::GroupWriter group(1, 1, 0);
+        store_kv::EntryView view;
+        view.origin_node_id = 7;
+        view.origin_incarnation = 1;
+        view.origin_sequence = 1;
+        view.wall_ms = 1000;
+        view.payload = "hi";
+        group.entry(view, "room", "a");
+        group.begin_metadata(0);
+        const size_t size = group.payload_size();
+        std::string record = group.take();
+        store_kv::RecordHeader header;
+        header.generation = 1;
+        header.sequence = 1;
+        store_kv::finish_record(record, static_cast<uint32_t>(size), 42, header);
+        const unsigned char expected[] = {1,    1,    7,    0,   0,   0,   0,   0, 0,   0,    1,   1,   0xe8,
+                                          0x07, 0x00, 0x06, 'r', 'o', 'o', 'm', 0, 'a', 0x02, 'h', 'i', 0x00};
+        CPPUNIT_ASSERT_EQUAL(size_t{26}, size);
+        CPPUNIT_ASSERT_EQUAL(size_t{64}, record.size());
+        CPPUNIT_ASSERT_EQUAL(std::string(reinterpret_cast<const char*>(expected), sizeof expected),
+                             record.substr(record_header_size, size));
+        CPPUNIT_ASSERT_EQUAL(std::string("\x1a\0\0\0", 4), record.substr(0, 4));
+        CPPUNIT_ASSERT_EQUAL(std::string("\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24),
+                             record.substr(8, 24));
+        // What the checksum covers.
+        const auto read = store_kv::decode_record_header(record);
+        const std::string_view payload = std::string_view(record).substr(record_header_size, size);
+        CPPUNIT_ASSERT(store_kv::record_intact(read, payload, 42));
+        CPPUNIT_ASSERT(!store_kv::record_intact(read, payload, 43));
     }
 
     void an_unfinished_record_at_the_end_is_dropped() {
