@@ -2,10 +2,11 @@
 
 packages_build=(
     g++ cmake ninja-build pkg-config ccache
-    libpoco-dev         # application frame, configuration, sockets, JSON
+    libpoco-dev         # addresses, JSON of requests
     libmsgpack-cxx-dev  # MessagePack
     libsodium-dev       # signatures, hashes
     liblmdb-dev         # snapshots of the embedded store
+    libsystemd-dev      # readiness and stop messages to systemd
 )
 
 # What scripts/run and the lines it prints use.
