@@ -23,6 +23,7 @@ constexpr size_t sends_per_tick = 256;
 constexpr size_t sends_per_room = 64;
 // A room that produces faster than slices hand out is handed out whole.
 constexpr size_t batches_waiting_max = 64;
+constexpr int unsent_bytes_max = 128 << 10;
 constexpr uint64_t accept_pause_us = 100'000;
 constexpr uint64_t drain_check_us = 20'000;
 
@@ -69,6 +70,8 @@ void EdgeLoop::on_acceptable() {
         const int on = 1;
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on,
                      sizeof on);  // fails on unix sockets, which have no delay
+        // What waits for a slow reader waits in its bounded queue here, not in megabytes of the kernel's.
+        ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes_max, sizeof unsent_bytes_max);
         EdgeLoop* target = shared_.loops[next_loop_++ % shared_.loops.size()];
         if (target == this) {
             adopt_socket(std::move(socket));

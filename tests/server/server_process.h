@@ -1,0 +1,51 @@
+// Starts the real meridiand on a free loopback port with a data directory of its own, and ends it by its process id.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace meridian::test {
+
+// A directory below /tmp, removed with all that is in it.
+class TemporaryDirectory {
+public:
+    TemporaryDirectory();
+    ~TemporaryDirectory();
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+class ServerProcess {
+public:
+    // Waits until the node listens. `settings` are given as --set. Throws std::runtime_error with the log if it does
+    // not start.
+    ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings = {});
+    ~ServerProcess();  // kill -9 if it still runs
+    ServerProcess(const ServerProcess&) = delete;
+    ServerProcess& operator=(const ServerProcess&) = delete;
+
+    const std::string& address() const { return address_; }  // 127.0.0.1:port
+    void signal(int number) const;
+    // Waits for the end; the exit status, or 128 + the signal.
+    int wait();
+    bool is_running();
+
+private:
+    pid_t process_ = -1;
+    int log_ = -1;
+    std::string address_;
+};
+
+struct ProgramResult {
+    int status = 0;
+    std::string output;  // both streams
+};
+ProgramResult run_program(const std::vector<std::string>& command, const std::vector<std::string>& environment = {});
+
+}  // namespace meridian::test
