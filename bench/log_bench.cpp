@@ -212,7 +212,7 @@ double store_loop(const std::string& directory, double seconds) {
 }
 
 void bench_commit(const std::string& base, double seconds) {
-    std::printf("%d writers, %zu-byte payloads, %.0f s each, three rounds\n", writers, payload_size, seconds);
+    std::printf("%d writers, %zu-byte payloads, %.1f s each, three rounds\n", writers, payload_size, seconds);
     std::vector<double> ratios;
     for (int round = 0; round < 3; ++round) {
         const double bare = bare_loop(base + "/bare.log", seconds);

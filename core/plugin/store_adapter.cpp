@@ -135,6 +135,16 @@ struct Pending {
     Completion completion;
 };
 
+// For scans whose completion has no room for an error: what failed is logged, and the next scan tries again.
+template <class Item>
+struct Listed {
+    const HostServices* services = nullptr;
+    std::vector<Item> values;
+    void log_failure(const std::string& what, const std::string& error) const {
+        if (!error.empty() && services->log) services->log(LogLevel::error, what + ": " + error);
+    }
+};
+
 class PluginStore final : public node::Store {
 public:
     PluginStore(const LoadedPlugin& plugin, HostServices services, uint64_t stop_timeout_us)
@@ -361,20 +371,24 @@ public:
 
     void scan_due(uint64_t until_ms, size_t count_max,
                   std::function<void(std::vector<node::DueKey>)> completion) override {
-        using Call = Pending<std::vector<node::DueKey>, std::function<void(std::vector<node::DueKey>)>>;
-        auto call = std::make_unique<Call>(Call{{}, std::move(completion)});
+        using Call = Pending<Listed<node::DueKey>, std::function<void(std::vector<node::DueKey>)>>;
+        auto call = std::make_unique<Call>(Call{{&bridge_.services(), {}}, std::move(completion)});
         meridian_name_sink sink{};
         sink.struct_size = sizeof sink;
         sink.context = call.get();
         sink.name = [](void* context, const meridian_key_name* name, uint64_t deadline_ms) {
-            static_cast<Call*>(context)->collected.push_back({key_name(*name), deadline_ms});
+            static_cast<Call*>(context)->collected.values.push_back({key_name(*name), deadline_ms});
         };
-        sink.done = [](void* context, meridian_status, meridian_bytes, uint32_t) {
+        sink.done = [](void* context, meridian_status status, meridian_bytes message, uint32_t) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->completion(std::move(done->collected));
+            done->collected.log_failure("listing keys by deadline", error_text(status, message));
+            done->completion(std::move(done->collected.values));
         };
         submitted(functions_.scan_due(instance_, until_ms, count_max, &sink), call,
-                  [](Call& refused, meridian_status) { refused.completion({}); });
+                  [](Call& refused, meridian_status status) {
+                      refused.collected.log_failure("listing keys by deadline", std::string(status_text(status)));
+                      refused.completion({});
+                  });
     }
 
     void read_metadata(std::vector<std::string> names,
@@ -413,18 +427,22 @@ public:
     void scan_metadata(std::string prefix, std::string after, size_t count_max,
                        std::function<void(std::vector<std::pair<std::string, std::string>>)> completion) override {
         using Values = std::vector<std::pair<std::string, std::string>>;
-        using Call = Pending<Values, std::function<void(Values)>>;
-        auto call = std::make_unique<Call>(Call{{}, std::move(completion)});
+        using Call = Pending<Listed<Values::value_type>, std::function<void(Values)>>;
+        auto call = std::make_unique<Call>(Call{{&bridge_.services(), {}}, std::move(completion)});
         meridian_metadata_sink sink =
             metadata_sink<Call>(call.get(), [](Call& done, meridian_bytes name, uint32_t, meridian_bytes value) {
-                done.collected.emplace_back(view(name), view(value));
+                done.collected.values.emplace_back(view(name), view(value));
             });
-        sink.done = [](void* context, meridian_status, meridian_bytes) {
+        sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->completion(std::move(done->collected));
+            done->collected.log_failure("listing metadata", error_text(status, message));
+            done->completion(std::move(done->collected.values));
         };
         submitted(functions_.scan_metadata(instance_, bytes(prefix), bytes(after), count_max, &sink), call,
-                  [](Call& refused, meridian_status) { refused.completion({}); });
+                  [](Call& refused, meridian_status status) {
+                      refused.collected.log_failure("listing metadata", std::string(status_text(status)));
+                      refused.completion({});
+                  });
     }
 
     void backup(std::string target_directory, std::function<void(std::string)> completion) override {
