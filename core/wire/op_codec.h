@@ -18,7 +18,7 @@ namespace meridian::wire {
 inline constexpr unsigned json_depth_max = 128;
 
 Result<crdt::Op> decode_op(std::string_view op_bytes);
-// The canonical bare op, as the existing encoder writes it.
+// The canonical bare op, as the existing encoder writes it. An id that is marked rounded keeps its float64.
 std::string encode_op(const crdt::Op& op);
 // Canonical JSON text of an op (crdts.md section 3.7), for history.
 std::string op_to_json(const crdt::Op& op);
