@@ -118,6 +118,7 @@ private:
     void run_upkeep();
     meridian_status write_snapshots(std::vector<Snapshot>& snapshots, std::string& message);
     Result<void> write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end);
+    bool metadata_waits() const;
     Result<bool> flush_metadata();
     Result<void> advance_recovery(bool to_the_end);
     void delete_segments();

@@ -66,12 +66,7 @@ void KvStore::run_upkeep() {
         upkeep_wanted_ = false;
         lock.unlock();
         const meridian_status status = abi::guarded(nullptr, [&]() -> meridian_status {
-            size_t metadata_pending = 0;
-            {
-                const std::lock_guard state_lock(state_mutex_);
-                metadata_pending = index_.metadata().size();
-            }
-            if (!failed_ && (stopping || metadata_pending > metadata_pending_max)) {
+            if (!failed_ && (stopping || metadata_waits())) {
                 if (auto flushed = flush_metadata(); !flushed) host_.log(MERIDIAN_LOG_WARNING, flushed.error().message);
             }
             if (!failed_) {
@@ -90,6 +85,17 @@ void KvStore::run_upkeep() {
         if (stopping) return;
         lock.lock();
     }
+}
+
+// Metadata moves to the database with a checkpoint, or before when there is much of it, or when it is all that keeps an
+// older segment.
+bool KvStore::metadata_waits() const {
+    const std::lock_guard lock(state_mutex_);
+    const auto& pending = index_.metadata();
+    if (pending.size() > metadata_pending_max) return true;
+    const uint64_t current = segments_.back()->header.number;
+    return std::any_of(pending.begin(), pending.end(),
+                       [&](const auto& item) { return item.second.segment != current; });
 }
 
 DatabaseState KvStore::database_state() const {
@@ -217,18 +223,21 @@ Result<void> KvStore::advance_recovery(bool to_the_end) {
     const LogPoint point = recovery_point();
     // Within one segment it is worth a transaction only when the store is closed: recovery then has nothing to read.
     if (point.segment == recovery_.segment && !to_the_end) return {};
-    auto transaction = database_->write();
-    if (!transaction) return transaction.error();
     DatabaseState state = database_state();
     state.recovery = point;
-    if (auto put = transaction->put_state(state); !put) return put;
-    if (auto forgotten = transaction->forget_deletions(point.position, slice_rows_max); !forgotten)
-        return forgotten.error();
-    if (auto committed = transaction->commit(); !committed) {
-        if (transaction->io_failed()) fail(committed.error().message);
-        return committed;
+    for (size_t forgotten = slice_rows_max; forgotten == slice_rows_max;) {
+        auto transaction = database_->write();
+        if (!transaction) return transaction.error();
+        if (auto put = transaction->put_state(state); !put) return put;
+        auto removed = transaction->forget_deletions(point.position, slice_rows_max);
+        if (!removed) return removed.error();
+        if (auto committed = transaction->commit(); !committed) {
+            if (transaction->io_failed()) fail(committed.error().message);
+            return committed;
+        }
+        recovery_ = point;
+        forgotten = *removed;
     }
-    recovery_ = point;
     return {};
 }
 
@@ -268,6 +277,8 @@ void KvStore::refill_spares() {
         allocatable_bytes_ = free < 0 ? 0 : static_cast<uint64_t>(free);
     };
     measure();
+    // A store that is hardly written to needs none yet.
+    if (writer_->room() > options_.segment_size / 2) return;
     while (!failed_ && spares_->count() < spares_->count_max() && !busy()) {
         {
             const std::lock_guard lock(state_mutex_);

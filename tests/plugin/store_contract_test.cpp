@@ -34,6 +34,8 @@ class StoreContractTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(due_keys_come_in_order_of_deadline);
     CPPUNIT_TEST(metadata_is_written_with_its_group_and_survives);
     CPPUNIT_TEST(metadata_is_listed_by_prefix_in_pages);
+    CPPUNIT_TEST(metadata_alone_does_not_keep_old_segments);
+    CPPUNIT_TEST(many_deleted_keys_leave_nothing_behind);
     CPPUNIT_TEST(large_values_are_kept);
     CPPUNIT_TEST(a_full_log_refuses_and_recovers_when_segments_can_go);
     CPPUNIT_TEST(one_process_at_a_time_may_open_a_directory);
@@ -436,6 +438,39 @@ public:
         CPPUNIT_ASSERT((store.scan_metadata("i/") ==
                         Values{{"i/1", "vi/1"}, {"i/3", "changed"}, {"i/4", "vi/4"}, {"i/5", "new"}}));
         CPPUNIT_ASSERT((store.scan_metadata("i/", "i/1", 2) == Values{{"i/3", "changed"}, {"i/4", "vi/4"}}));
+    }
+
+    void metadata_alone_does_not_keep_old_segments() {
+        auto store = open();
+        store.commit_metadata("once", "kept");
+        for (int i = 0; i < 300; ++i)
+            store.commit_metadata("clock", std::string(2000, static_cast<char>('a' + i % 26)));
+        store->retain_from(1000);
+        CPPUNIT_ASSERT(TestStore::eventually([&] { return segments(section_["directory"]).size() <= 2; }));
+        CPPUNIT_ASSERT_EQUAL(std::string("kept"), store.metadata("once").value_or("none"));
+    }
+
+    void many_deleted_keys_leave_nothing_behind() {
+        auto store = open();
+        std::vector<node::SnapshotWrite> removals;
+        for (int i = 0; i < 1500; ++i) {
+            node::SnapshotWrite removal;
+            removal.name = {"room", "k" + std::to_string(i)};
+            removal.position = store.put("room", removal.name.key, std::string(100, 'x'));
+            removals.push_back(removal);
+        }
+        CPPUNIT_ASSERT_EQUAL(std::string(), store.checkpoint(removals));
+        CPPUNIT_ASSERT(store->stale_keys(1).empty());
+        CPPUNIT_ASSERT(store.keys().names.empty());
+        store->close();
+        auto again = open();
+        CPPUNIT_ASSERT(again->stale_keys(1).empty());
+        CPPUNIT_ASSERT(again.keys().names.empty());
+        // The rows that remembered the deletions are gone too: a snapshot at an older position is taken again.
+        CPPUNIT_ASSERT_EQUAL(std::string(), again.snapshot("room", "k0", 0, "new"));
+        CPPUNIT_ASSERT_EQUAL(std::string("new"), again.read("room", "k0").snapshot.value_or("none"));
+        CPPUNIT_ASSERT_EQUAL(std::string(), again.snapshot("room", "k1499", 0, "new"));
+        CPPUNIT_ASSERT_EQUAL(std::string("new"), again.read("room", "k1499").snapshot.value_or("none"));
     }
 
     void large_values_are_kept() {
