@@ -19,6 +19,7 @@ LogWriter::LogWriter(FileSystem& file_system, LogWriterOptions options, SparePoo
 int LogWriter::create_first() {
     Spare spare;
     if (const int code = spares_.make(options_.segment_size, spare); code != 0) return code;
+    if (const int code = spares_.fill(spare); code != 0) return code;
     bool sync_failed = false;
     return begin_segment(std::move(spare), options_.segment_size, sync_failed);
 }

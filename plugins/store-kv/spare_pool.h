@@ -14,6 +14,8 @@
 
 namespace meridian::store_kv {
 
+constexpr uint64_t fill_size = 1 << 20;
+
 struct Spare {
     std::string path;
     std::unique_ptr<File> file;
@@ -33,6 +35,10 @@ public:
     bool take(Spare& out);
     // Makes one of any size at once, without filling it. 0 or a negative errno; on an error nothing is left behind.
     int make(uint64_t size, Spare& out);
+    // Fills one of segment_size with zeros.
+    int fill(Spare& spare) {
+        return fill_until(spare, [] { return false; });
+    }
     // Makes one, filled, for later. Stops early when `stop` answers true. 0 or a negative errno.
     template <class Stop>
     int refill(const Stop& stop);
@@ -44,6 +50,13 @@ public:
     uint64_t bytes() const { return count() * segment_size_; }
 
 private:
+    template <class Stop>
+    int fill_until(Spare& spare, const Stop& stop) {
+        for (uint64_t offset = 0; offset < segment_size_ && !stop(); offset += fill_size) {
+            if (const int code = fill_part(*spare.file, offset); code != 0) return code;
+        }
+        return 0;
+    }
     int fill_part(File& file, uint64_t offset);
     int keep(Spare spare, const std::string& name);
     std::string fresh_path();
@@ -57,18 +70,13 @@ private:
     uint64_t names_used_ = 0;    // guarded by mutex_
 };
 
-constexpr uint64_t fill_size = 1 << 20;
-
 template <class Stop>
 int SparePool::refill(const Stop& stop) {
     Spare spare;
     if (const int code = make(segment_size_, spare); code != 0) return code;
-    for (uint64_t offset = 0; offset < segment_size_; offset += fill_size) {
-        if (stop()) break;
-        if (const int code = fill_part(*spare.file, offset); code != 0) {
-            file_system_.remove(spare.path);
-            return code;
-        }
+    if (const int code = fill_until(spare, stop); code != 0) {
+        file_system_.remove(spare.path);
+        return code;
     }
     const std::string path = spare.path;
     return keep(std::move(spare), path);
