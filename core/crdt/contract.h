@@ -89,6 +89,7 @@ struct Applied {
     bool changed = false;
     Delta delta;
     std::vector<ClientDelta> views;  // for clients, in sending order; may be empty although changed
+    size_t own_view = 0;             // which of the views, if any, tells the op's own effect
     std::optional<Conflict> conflict;
 };
 

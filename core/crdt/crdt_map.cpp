@@ -148,6 +148,7 @@ Applied<CrdtMap::Delta, CrdtMapClientDelta> CrdtMap::apply(const Op& op, const A
             if (!result.changed) return;
             applied.changed = true;
             applied.delta.entries.emplace_back(op.key, std::move(result.delta));
+            applied.own_view = result.own_view;
             append_wrapped(applied.views, op.key, value, std::move(result.views));
         },
         *inner);
@@ -234,6 +235,14 @@ CrdtMap CrdtMap::restore(Entries entries) {
     map.entries_ = std::move(entries);
     for (const auto& [key, inner] : map.entries_) map.count_in(key, inner);
     return map;
+}
+
+void CrdtMap::assume_shown() {
+    for (auto& [key, inner] : entries_) {
+        count_out(key, inner);
+        std::visit([](auto& value) { assume_value_shown(value); }, inner);
+        count_in(key, inner);
+    }
 }
 
 uint64_t CrdtMap::next_deadline_ms() const {

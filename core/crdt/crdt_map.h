@@ -69,6 +69,7 @@ public:
     // Of the values inside; see crdt/deadlines.h.
     uint64_t next_deadline_ms() const;
     std::vector<ClientDelta> expire(uint64_t now_ms);
+    void assume_shown();
 
 private:
     // Notes an inner value in the sums and the index of deadlines, or takes it out again, around a change.

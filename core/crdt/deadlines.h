@@ -29,4 +29,10 @@ std::vector<typename T::ClientDelta> expire_value(T& value, uint64_t now_ms) {
     }
 }
 
+// Presence, and CRDTMap for those inside it, remember what they were shown and have told; see Key::assume_shown().
+template <class T>
+void assume_value_shown(T& value) {
+    if constexpr (requires { value.assume_shown(); }) value.assume_shown();
+}
+
 }  // namespace meridian::crdt

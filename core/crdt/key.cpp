@@ -65,6 +65,7 @@ KeyApplied to_key_applied(Result&& result) {
     applied.changed = result.changed;
     applied.delta.delta = std::move(result.delta);
     append(applied.views, std::move(result.views));
+    applied.own_view = result.own_view;
     applied.conflict = std::move(result.conflict);
     return applied;
 }
@@ -109,6 +110,7 @@ void Key::begin_generation(Value fresh, Expiry expiry, KeyApplied& applied) {
     // Clients may still show what has expired a moment ago.
     if (generation_ != 0 && !expiry_told_) {
         auto views = emptying(*value_);
+        applied.own_view += views.size();
         append(views, std::move(applied.views));
         applied.views = std::move(views);
     }
@@ -214,6 +216,11 @@ std::vector<ClientDelta> Key::expire(uint64_t now_ms) {
     }
     std::visit([&](auto& v) { append(views, expire_value(v, now_ms)); }, *value_);
     return views;
+}
+
+void Key::assume_shown() {
+    expiry_told_ = false;
+    if (value_) std::visit([](auto& v) { assume_value_shown(v); }, *value_);
 }
 
 CompactionResult Key::compact(const CompactionContext& context) {

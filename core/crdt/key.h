@@ -51,6 +51,7 @@ struct KeyApplied {
     bool changed = false;  // false: nothing to log
     KeyDelta delta;
     std::vector<ClientDelta> views;
+    size_t own_view = 0;  // which of the views, if any, tells the op's own effect
     std::optional<Conflict> conflict;
 };
 
@@ -99,6 +100,10 @@ public:
     // origin, or what empties the key once its own expiry has passed. Remembers what it has told (in memory only). The
     // lattice state does not change.
     std::vector<ClientDelta> expire(uint64_t now_ms);
+
+    // Clients may have been shown everything that it holds, as after restore(): expire() tells all that is due, again
+    // if need be. For a key that was rebuilt by joining what this node had told of before.
+    void assume_shown();
 
     CompactionResult compact(const CompactionContext& context);
     size_t memory_bytes() const;

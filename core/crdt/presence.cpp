@@ -161,6 +161,8 @@ Applied<Presence::Delta, PresenceClientDelta> Presence::apply(const Op& op, cons
     if (known != nullptr && compare_visible(entry, known->entry) <= 0) return applied;
     Views views;
     take(client_id, entry, context.entry.hlc.wall_ms, views);
+    // A nil may go before an entry, only so that every client takes it.
+    if (!views.gone.empty() && !views.entries.empty() && views.entries[0].second->ttl_ms != 0) applied.own_view = 1;
     applied.changed = true;
     applied.delta.entries.emplace_back(client_id, std::move(entry));
     applied.views = views.take();

@@ -78,6 +78,8 @@ public:
     uint64_t next_deadline_ms() const;
     // Departures of those whose deadline has passed; each is told once.
     std::vector<ClientDelta> expire(uint64_t now_ms);
+    // As after from_delta(): clients may hold every entry with a ttl.
+    void assume_shown() { *this = from_delta(full_delta()); }
 
 private:
     struct Slot {

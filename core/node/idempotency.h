@@ -2,17 +2,18 @@
 // again.
 //
 // A record is written with the request's log entries, in the same group, as metadata "idem/<namespace>/<client>/<key>",
-// and kept for NodeLimits::idempotency_retention_ms. This table holds those that are not durable yet; older ones are
-// read from the store.
+// and kept for NodeLimits::idempotency_retention_ms.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
+#include "base/environment.h"
 #include "node/node.h"
 
 namespace meridian::node {
@@ -38,22 +39,30 @@ IdempotencyRecord make_idempotency(const WriteRequest& request, const WriteOutco
 // The answer that the record holds for this request: its first outcome, or idempotency_mismatch.
 WriteOutcome replay(const IdempotencyRecord& record, const WriteRequest& request);
 
+// The requests that are under way, by the name of their record. At most one of each name is executed at a time: a twin
+// waits until the one before it has been answered. Plain data of one lane.
 class IdempotencyTable {
 public:
-    struct Pending {
-        std::string record;
-        uint64_t ticket = 0;
-    };
-    const Pending* find(const std::string& name) const {
-        const auto found = pending_.find(name);
-        return found == pending_.end() ? nullptr : &found->second;
+    // Runs `request` at once, or when it is its turn. REQUIRES: finish() is called when it has been answered.
+    void begin(const std::string& name, Task request) {
+        const auto [twins, first] = under_way_.try_emplace(name);
+        if (!first) return twins->second.push_back(std::move(request));
+        request();
     }
-    void add(std::string name, Pending pending) { pending_[std::move(name)] = std::move(pending); }
-    // The store has what is durable; what failed never happened.
-    void erase(const std::string& name) { pending_.erase(name); }
+    // The twin whose turn it is now, for the caller to run; empty if there is none.
+    Task finish(const std::string& name) {
+        const auto twins = under_way_.find(name);
+        if (twins->second.empty()) {
+            under_way_.erase(twins);
+            return {};
+        }
+        Task next = std::move(twins->second.front());
+        twins->second.pop_front();
+        return next;
+    }
 
 private:
-    std::unordered_map<std::string, Pending> pending_;
+    std::unordered_map<std::string, std::deque<Task>> under_way_;
 };
 
 }  // namespace meridian::node

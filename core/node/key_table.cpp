@@ -33,11 +33,7 @@ KeySlot& KeyTable::insert(const KeyName& name) {
 
 void KeyTable::erase(KeySlot& slot) {
     bytes_ -= slot.charged_bytes;
-    if (slot.scheduled_deadline_ms != 0) {
-        auto [first, last] = deadlines_.equal_range(slot.scheduled_deadline_ms);
-        while (first != last && first->second != &slot) ++first;
-        if (first != last) deadlines_.erase(first);
-    }
+    schedule(slot, 0);
     recency_.erase(slot.recency);
     const auto in_namespace = namespaces_.find(slot.name.namespace_name);
     const auto found = in_namespace->second.find(slot.name.key);
@@ -49,15 +45,15 @@ void KeyTable::changed(KeySlot& slot) {
     slot.state_frames[0] = nullptr;
     slot.state_frames[1] = nullptr;
     recharge(slot);
-    const uint64_t deadline_ms = slot.key.generation() == 0 ? 0 : slot.key.next_deadline_ms();
+    schedule(slot, slot.key.generation() == 0 ? 0 : slot.key.next_deadline_ms());
+}
+
+// Many keys can share a deadline, so an entry is not searched for among its equals.
+void KeyTable::schedule(KeySlot& slot, uint64_t deadline_ms) {
     if (deadline_ms == slot.scheduled_deadline_ms) return;
-    if (slot.scheduled_deadline_ms != 0) {
-        auto [first, last] = deadlines_.equal_range(slot.scheduled_deadline_ms);
-        while (first != last && first->second != &slot) ++first;
-        if (first != last) deadlines_.erase(first);
-    }
+    if (slot.scheduled_deadline_ms != 0) deadlines_.erase(slot.scheduled);
     slot.scheduled_deadline_ms = deadline_ms;
-    if (deadline_ms != 0) deadlines_.emplace(deadline_ms, &slot);
+    if (deadline_ms != 0) slot.scheduled = deadlines_.emplace(deadline_ms, &slot);
 }
 
 void KeyTable::recharge(KeySlot& slot) {

@@ -40,7 +40,8 @@ struct KeySlot {
     std::shared_ptr<const StateFrames> state_frames[2];
 
     size_t charged_bytes = 0;            // what the table counts for it
-    uint64_t scheduled_deadline_ms = 0;  // its entry in the deadline index, 0 = none
+    uint64_t scheduled_deadline_ms = 0;  // in the deadline index, 0 = not
+    std::multimap<uint64_t, KeySlot*>::iterator scheduled;
     std::list<KeySlot*>::iterator recency;
 
     bool dirty() const { return ticket > snapshot_position; }
@@ -80,6 +81,8 @@ private:
     };
     template <class T>
     using TextMap = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
+
+    void schedule(KeySlot& slot, uint64_t deadline_ms);
 
     const size_t bytes_max_;
     size_t bytes_ = 0;

@@ -31,7 +31,7 @@ void Maintenance::start() {
 }
 
 void Maintenance::tick() {
-    if (finished_) return;
+    if (finishing_) return;
     const uint64_t now_us = env_.clock.monotonic_us();
     const bool log_has_grown = env_.store.usage().log_bytes_since_checkpoint >= env_.limits.checkpoint_log_bytes;
     if (!checkpointing_ && (now_us >= next_checkpoint_us_ || log_has_grown)) checkpoint_round();
@@ -96,6 +96,7 @@ void Maintenance::on_round_done(size_t keys_written) {
 }
 
 void Maintenance::finish(uint64_t deadline_us, std::function<void()> done) {
+    finishing_ = true;
     finish_deadline_us_ = deadline_us;
     finished_ = std::move(done);
     if (!checkpointing_) checkpoint_round();
@@ -105,7 +106,7 @@ void Maintenance::look_for_due() {
     looking_for_due_ = true;
     env_.store.scan_due(env_.clock.wall_ms(), due_keys_per_look, [this](std::vector<DueKey> due) {
         env_.lane.post([this, due = std::move(due)] {
-            if (due.empty() || finished_) {
+            if (due.empty() || finishing_) {
                 looking_for_due_ = false;
                 return;
             }
@@ -182,7 +183,7 @@ void Maintenance::forget_idempotency(std::string after) {
                     if (old) deletes.push_back({name, std::nullopt});
                 }
                 if (!deletes.empty()) env_.committer.submit_metadata(std::move(deletes));
-                if (page.size() < forget_page || finished_) {
+                if (page.size() < forget_page || finishing_) {
                     forgetting_ = false;
                 } else {
                     forget_idempotency(page.back().first);

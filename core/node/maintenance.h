@@ -57,6 +57,7 @@ private:
     uint64_t next_retention_us_ = 0;
     uint64_t next_forget_us_ = 0;
     uint64_t finish_deadline_us_ = 0;
+    bool finishing_ = false;  // for good: nothing but finish() goes on
     size_t idle_rounds_ = 0;  // of finish(), in a row
     std::function<void()> finished_;
 };

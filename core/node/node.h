@@ -88,7 +88,7 @@ struct WriteRequest {
 struct ItemOutcome {
     bool changed = false;
     std::optional<crdt::Conflict> conflict;
-    DeltaFramePtr delta;  // first client delta of the op, null when there was none
+    DeltaFramePtr delta;  // the client delta that tells the op's own effect, null when there was none
 };
 
 struct WriteOutcome {

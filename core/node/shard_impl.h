@@ -70,6 +70,7 @@ private:
 
     // shard_write.cpp
     Progress write_once(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
+    void look_up_record(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
     Progress write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
     bool overloaded() const;
     void execute_write(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
@@ -105,7 +106,7 @@ private:
     void make_room();
     void arm_timer();
     void on_timer();
-    void expire(KeySlot& slot);
+    void expire(KeySlot& slot, uint64_t now_ms);
     uint64_t attention_ms(const crdt::Key& key) const;
     bool evictable(const KeySlot& slot) const;
 

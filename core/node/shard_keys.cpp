@@ -146,6 +146,8 @@ void ShardImpl::restore(KeySlot& slot, const KeyRecord& record) {
         // What joining tells clients is of no interest: whoever subscribes is sent the whole state.
         key.join(*delta, {env_.clock.wall_ms(), env_.stamps});
     }
+    // Those who were here before the key left the memory have still to be told what expired since.
+    if (!record.tail.empty()) key.assume_shown();
     if (!slot.error.empty()) {
         slot.error =
             "key '" + slot.name.key + "' of namespace '" + slot.name.namespace_name + "' cannot be read: " + slot.error;
@@ -203,15 +205,15 @@ void ShardImpl::arm_timer() {
 
 void ShardImpl::on_timer() {
     const uint64_t now_ms = env_.clock.wall_ms();
-    while (KeySlot* slot = table_.take_due(now_ms)) expire(*slot);
+    while (KeySlot* slot = table_.take_due(now_ms)) expire(*slot, now_ms);
     arm_timer();
 }
 
-void ShardImpl::expire(KeySlot& slot) {
+void ShardImpl::expire(KeySlot& slot, uint64_t now_ms) {
     Held held;
     held.ticket = slot.ticket;
     held.namespace_name = std::make_shared<std::string>(slot.name.namespace_name);
-    for (crdt::ClientDelta& delta : slot.key.expire(env_.clock.wall_ms())) {
+    for (crdt::ClientDelta& delta : slot.key.expire(now_ms)) {
         held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(delta)));
     }
     table_.changed(slot);
@@ -233,10 +235,11 @@ uint64_t ShardImpl::attention_ms(const crdt::Key& key) const {
 void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done) {
     auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
     with_keys(*shared, [this, shared, done = std::move(done)] {
+        const uint64_t now_ms = env_.clock.wall_ms();
         for (const KeyName& name : *shared) {
             KeySlot& slot = resident(name.namespace_name, name.key);
             if (slot.phase != KeySlot::Phase::resident) continue;
-            expire(slot);
+            expire(slot, now_ms);
             slot.row_outdated = true;
         }
         arm_timer();

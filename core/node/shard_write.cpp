@@ -102,43 +102,39 @@ Progress ShardImpl::write_on_keys(const std::shared_ptr<WriteRequest>& request, 
     return with_keys(std::move(names), [this, request, completion] { execute_write(request, completion); });
 }
 
-// With an Idempotency-Key: the first request's answer if there was one, in memory or in the store, else the write
-// itself.
+// With an Idempotency-Key: the first request's answer if the store has one, else the write itself. Twins go one after
+// the other, each when the one before it has been answered: what that one wrote is in the store by then.
 Progress ShardImpl::write_once(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
-    const auto answer_from = [this, request, completion](const std::string& bytes, uint64_t ticket) {
-        const auto record = decode_idempotency(bytes);
-        if (!record) return false;
-        hold({ticket, nullptr, {}, [completion, outcome = replay(*record, *request)](Durability durability) {
-                  completion(durability == Durability::durable
-                                 ? outcome
-                                 : failed_write(status_of(durability), text_of(durability)));
-              }});
-        return true;
-    };
     const std::string name = idempotency_name(*request);
-    if (const auto* pending = idempotency_.find(name)) {
-        if (answer_from(pending->record, pending->ticket)) return Progress::executed;
-    }
+    const WriteDone done = [this, name, completion](WriteOutcome outcome) {
+        completion(std::move(outcome));
+        if (auto twin = idempotency_.finish(name)) twin();
+    };
     ++waiting_;
-    env_.store.read_metadata(
-        {name}, [this, request, completion, answer_from, name](Result<std::vector<std::optional<std::string>>> found) {
-            env_.lane.post([this, request, completion, answer_from, name, found = std::move(found)] {
-                --waiting_;
-                if (!found) {
-                    statistics_.refused.fetch_add(1, std::memory_order_relaxed);
-                    hold({0, nullptr, {}, [completion, text = found.error().message](Durability) {
-                              completion(failed_write(Status::unavailable, text));
-                          }});
-                    return;
-                }
-                if ((*found)[0] && answer_from(*(*found)[0], 0)) return;
-                // A twin may have been executed meanwhile.
-                const auto* pending = idempotency_.find(name);
-                if (pending != nullptr && answer_from(pending->record, pending->ticket)) return;
-                write_on_keys(request, completion);
-            });
-        });
+    idempotency_.begin(name, [this, request, done] { look_up_record(request, done); });
     return Progress::waiting;
+}
+
+void ShardImpl::look_up_record(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
+    env_.store.read_metadata({idempotency_name(*request)}, [this, request, completion](
+                                                               Result<std::vector<std::optional<std::string>>> found) {
+        env_.lane.post([this, request, completion, found = std::move(found)] {
+            --waiting_;
+            std::optional<WriteOutcome> outcome;
+            if (!found) {
+                statistics_.refused.fetch_add(1, std::memory_order_relaxed);
+                outcome = failed_write(Status::unavailable, found.error().message);
+            } else if (found->front()) {
+                const auto record = decode_idempotency(*found->front());
+                if (record) outcome = replay(*record, *request);
+            }
+            if (!outcome) {
+                write_on_keys(request, completion);
+                return;
+            }
+            hold({0, nullptr, {}, [completion, answer = *std::move(outcome)](Durability) { completion(answer); }});
+        });
+    });
 }
 
 std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
@@ -170,6 +166,11 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
               }});
     };
 
+    // The store may have failed while the request waited for its keys; no group would take it any more.
+    if (env_.committer.failed()) {
+        statistics_.refused.fetch_add(1, std::memory_order_relaxed);
+        return answer_now(failed_write(Status::unavailable, env_.committer.failure()), 0);
+    }
     std::vector<KeySlot*> slots;
     slots.reserve(request->items.size());
     uint64_t ticket = 0;
@@ -203,9 +204,9 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
         ItemOutcome& item_outcome = outcome.items[i];
         item_outcome.changed = applied.changed;
         item_outcome.conflict = applied.conflict;
-        for (crdt::ClientDelta& view : applied.views) {
-            held.frames.push_back(std::make_shared<DeltaFrame>(item.key, std::move(view)));
-            if (!item_outcome.delta) item_outcome.delta = held.frames.back();
+        for (size_t v = 0; v < applied.views.size(); ++v) {
+            held.frames.push_back(std::make_shared<DeltaFrame>(item.key, std::move(applied.views[v])));
+            if (v == applied.own_view) item_outcome.delta = held.frames.back();
         }
         if (applied.changed) changes.push_back({i, stamp, std::move(applied)});
     }
@@ -223,19 +224,13 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
                                                 changes.size() - 1 - c));
         changed.push_back(&slot);
     }
-    std::string idempotency, idempotency_record;
     if (!request->idempotency_key.empty()) {
-        idempotency = idempotency_name(*request);
-        std::string record = encode_idempotency(make_idempotency(*request, outcome, now_ms));
-        submission.metadata.push_back({idempotency, record});
-        idempotency_record = std::move(record);
+        submission.metadata.push_back(
+            {idempotency_name(*request), encode_idempotency(make_idempotency(*request, outcome, now_ms))});
     }
     held.ticket = submit(std::move(submission), changed);
-    if (!idempotency.empty()) idempotency_.add(idempotency, {std::move(idempotency_record), held.ticket});
     held.namespace_name = std::make_shared<std::string>(request->namespace_name);
-    held.done = [this, completion, idempotency = std::move(idempotency),
-                 outcome = std::move(outcome)](Durability durability) mutable {
-        if (!idempotency.empty()) idempotency_.erase(idempotency);
+    held.done = [completion, outcome = std::move(outcome)](Durability durability) mutable {
         completion(durability == Durability::durable ? std::move(outcome)
                                                      : failed_write(status_of(durability), text_of(durability)));
     };
@@ -295,7 +290,11 @@ void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
     Held held;
     held.ticket = slot.ticket;
     UndoOutcome outcome;
-    if (slot.phase == KeySlot::Phase::corrupt) {
+    if (env_.committer.failed()) {  // see execute_write()
+        held.ticket = 0;
+        outcome.status = Status::unavailable;
+        outcome.text = env_.committer.failure();
+    } else if (slot.phase == KeySlot::Phase::corrupt) {
         outcome.status = Status::corrupt;
         outcome.text = slot.error;
     } else {

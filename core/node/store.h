@@ -10,7 +10,8 @@
 // Threads: every function may be called from several lanes at the same time, except commit(): one group is in flight,
 // its successor is submitted after its completion. A completion runs exactly once, never inside the submitting call, on
 // any thread of the store, and does no more than post to a lane. What a completed commit() or checkpoint() wrote is
-// seen by every read submitted after the completion began. Ownership: the store takes what it is given by value; what a
+// seen by every read submitted after the completion began; what a commit() left behind that did not complete as durable
+// is seen by no read until the store is opened again. Ownership: the store takes what it is given by value; what a
 // completion is given is its own.
 #pragma once
 

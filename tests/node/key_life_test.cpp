@@ -1,4 +1,6 @@
 // What happens to keys over time: eviction, checkpoints, expiry, presence, idempotency, log retention.
+#include <set>
+
 #include "harness.h"
 #include "wire/log_entry.h"
 
@@ -9,6 +11,7 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(an_evicted_key_is_loaded_again_as_it_was);
     CPPUNIT_TEST(memory_stays_below_the_cache_limit);
     CPPUNIT_TEST(a_clean_stop_leaves_no_stale_key);
+    CPPUNIT_TEST(a_stopped_node_has_nothing_left_to_do);
     CPPUNIT_TEST(a_state_contains_every_delta_told_before_it);
     CPPUNIT_TEST(the_state_of_a_key_is_encoded_once_for_all_who_ask);
     CPPUNIT_TEST(a_key_past_its_expiry_reads_as_absent_and_starts_afresh);
@@ -20,6 +23,9 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_repeated_idempotency_key_is_answered_and_not_applied);
     CPPUNIT_TEST(an_idempotency_key_with_another_request_is_refused);
     CPPUNIT_TEST(an_idempotency_key_works_while_its_first_request_is_in_flight);
+    CPPUNIT_TEST(twins_that_wait_for_the_same_cold_key_are_applied_once);
+    CPPUNIT_TEST(a_twin_of_a_write_that_was_not_committed_is_executed);
+    CPPUNIT_TEST(what_expires_while_a_failed_group_keeps_the_key_out_of_memory_is_told);
     CPPUNIT_TEST(a_write_is_refused_when_its_idempotency_record_cannot_be_read);
     CPPUNIT_TEST(old_idempotency_records_are_forgotten);
     CPPUNIT_TEST(the_log_is_cut_behind_its_retention);
@@ -81,6 +87,14 @@ public:
         h.stop();
         CPPUNIT_ASSERT(h.store->stale_keys(1).empty());
         CPPUNIT_ASSERT(h.write(request("room", {increment("gc:1", 1, 1)})).status == Status::unavailable);
+    }
+
+    void a_stopped_node_has_nothing_left_to_do() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        h.stop();
+        h.world.run_for(2'000'000);
+        CPPUNIT_ASSERT(!h.world.step(UINT64_MAX));
     }
 
     void a_state_contains_every_delta_told_before_it() {
@@ -240,6 +254,53 @@ public:
         for (const auto& result : results)
             CPPUNIT_ASSERT((*result)->status == Status::ok && (*result)->items.at(0).changed);
         CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":5},\"total\":5}"), h.value("room", "gc:a"));
+    }
+
+    void twins_that_wait_for_the_same_cold_key_are_applied_once() {
+        for (uint64_t seed = base_seed(); seed < base_seed() + 50; ++seed) {
+            Harness h(seed);
+            h.write(request("room", {increment("gc:a", 1, 1)}));
+            h.restart(true);
+            auto first = h.submit(request("room", {increment("gc:a", 1, 5)}, "k1"));
+            auto second = h.submit(request("room", {increment("gc:a", 1, 5)}, "k1"));
+            CPPUNIT_ASSERT(h.world.run_until([&] { return first->has_value() && second->has_value(); }));
+            CPPUNIT_ASSERT((*first)->status == Status::ok && (*second)->status == Status::ok);
+            CPPUNIT_ASSERT((*first)->items[0].delta->delta() == (*second)->items[0].delta->delta());
+            CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":6},\"total\":6}"), h.value("room", "gc:a"));
+        }
+    }
+
+    void a_twin_of_a_write_that_was_not_committed_is_executed() {
+        Harness h(base_seed());
+        h.store->fail_next_commit(CommitStatus::not_committed);
+        auto first = h.submit(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        auto second = h.submit(request("room", {increment("gc:a", 1, 5)}, "k1"));
+        CPPUNIT_ASSERT(h.world.run_until([&] { return first->has_value() && second->has_value(); }));
+        CPPUNIT_ASSERT((*first)->status == Status::unavailable && (*second)->status == Status::ok);
+        CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":5},\"total\":5}"), h.value("room", "gc:a"));
+    }
+
+    // Subscribers stay connected over a failed group; the key is rebuilt from the log after its time has come.
+    void what_expires_while_a_failed_group_keeps_the_key_out_of_memory_is_told() {
+        NodeLimits limits;
+        limits.checkpoint_interval_ms = 3'600'000;
+        Harness h(base_seed(), limits);
+        const uint64_t now_ms = h.world.wall_ms();
+        h.write(request("room", {item("pr:a", heartbeat(1, now_ms, 2000))}));
+        h.write(
+            request("room", {item("cm:a", crdt::CrdtMapOp{"p", crdt::Type::presence,
+                                                          std::get<crdt::PresenceOp>(heartbeat(1, now_ms, 2000))})}));
+        h.write(request("room", {item("or:a", add("x", 1), 2000)}));
+        h.store->fail_next_commit(CommitStatus::not_committed);
+        CPPUNIT_ASSERT(
+            h.write(request("room", {item("pr:a", heartbeat(2, now_ms, 2000)), item("or:a", add("y", 2)),
+                                     item("cm:a", crdt::CrdtMapOp{"n", crdt::Type::gcounter, crdt::GCounterOp{1, 1}})}))
+                .status == Status::unavailable);
+        h.seen.clear();
+        h.world.run_for(5'000'000);
+        std::set<std::string> told;
+        for (const Seen& seen : h.seen) told.insert(seen.frame->key());
+        CPPUNIT_ASSERT(told == (std::set<std::string>{"cm:a", "or:a", "pr:a"}));
     }
 
     void a_write_is_refused_when_its_idempotency_record_cannot_be_read() {

@@ -27,6 +27,8 @@ class WritePathTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(forgets_everything_applied_after_a_group_that_was_not_committed);
     CPPUNIT_TEST(answers_reads_of_a_failed_write_from_the_store);
     CPPUNIT_TEST(stops_writing_after_an_unknown_outcome_and_goes_on_reading);
+    CPPUNIT_TEST(answers_a_write_whose_key_was_still_loading_when_the_store_failed);
+    CPPUNIT_TEST(the_delta_of_an_outcome_tells_the_effect_of_the_op_itself);
     CPPUNIT_TEST(refuses_writes_without_log_space_and_recovers_by_itself);
     CPPUNIT_TEST(refuses_when_too_much_waits_for_the_log);
     CPPUNIT_TEST(refuses_a_key_or_batch_beyond_its_limit);
@@ -201,6 +203,55 @@ public:
         h.restart(false);
         CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 1)})).status == Status::ok);
         CPPUNIT_ASSERT_EQUAL(uint64_t{11}, total_of(h.value("room", "gc:a")));
+    }
+
+    void answers_a_write_whose_key_was_still_loading_when_the_store_failed() {
+        for (uint64_t seed = base_seed(); seed < base_seed() + 30; ++seed) {
+            Harness h(seed);
+            h.write(request("room", {increment("gc:cold", 1, 1)}));
+            h.restart(true);
+            h.store->fail_next_commit(CommitStatus::outcome_unknown);
+            std::vector<std::shared_ptr<std::optional<WriteOutcome>>> results;
+            for (int i = 0; i < 20; ++i) {
+                const std::string key = i == 10 ? "gc:cold" : "gc:" + std::to_string(i);
+                results.push_back(h.submit(request("room", {increment(key, 1, 1)})));
+                h.world.run_for(h.world.below(100));
+            }
+            CPPUNIT_ASSERT(h.world.run_until([&] {
+                for (const auto& result : results) {
+                    if (!result->has_value()) return false;
+                }
+                return true;
+            }));
+            for (const auto& result : results) CPPUNIT_ASSERT((*result)->status != Status::ok);
+            CPPUNIT_ASSERT_EQUAL(uint64_t{1}, total_of(h.value("room", "gc:cold")));
+            h.stop();
+        }
+    }
+
+    void the_delta_of_an_outcome_tells_the_effect_of_the_op_itself() {
+        Harness h(base_seed());
+        const auto beat = [&](uint64_t stamp_ms, uint64_t ttl_ms) {
+            return h.write(request(
+                "room", {item("pr:a", crdt::PresenceHeartbeat{5, JsonValue::string("x"), {stamp_ms, 0, 5}, ttl_ms})}));
+        };
+        const uint64_t now_ms = h.world.wall_ms();
+        beat(now_ms, 60'000);
+        h.seen.clear();
+        // Ends earlier than the one before it, so that clients are first told to forget that one.
+        const WriteOutcome shorter = beat(now_ms + 1, 10'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{2}, h.seen.size());
+        CPPUNIT_ASSERT(!std::get<crdt::PresenceClientDelta>(h.seen[0].frame->delta()).changes.at(0).second);
+        CPPUNIT_ASSERT(std::get<crdt::PresenceClientDelta>(shorter.items.at(0).delta->delta()).changes.at(0).second);
+        // The body of a Leave is the nil form (crdts.md section 4.5).
+        const WriteOutcome left = h.write(request("room", {item("pr:a", crdt::PresenceLeave{5, {now_ms + 2, 0, 5}})}));
+        CPPUNIT_ASSERT(!std::get<crdt::PresenceClientDelta>(left.items.at(0).delta->delta()).changes.at(0).second);
+        // What empties an expired generation goes before the first delta of the next.
+        h.write(request("room", {item("rga:a", crdt::RgaInsert{{now_ms, 0, 1}, std::nullopt, U'a', false}, 0)}));
+        const crdt::RgaInsert next{{now_ms, 0, 2}, std::nullopt, U'b', false};
+        const WriteOutcome renewed = h.write(request("room", {item("rga:a", next)}));
+        const auto& ops = std::get<crdt::RgaClientDelta>(renewed.items.at(0).delta->delta()).ops;
+        CPPUNIT_ASSERT(std::holds_alternative<crdt::RgaInsert>(ops.at(0)));
     }
 
     void refuses_writes_without_log_space_and_recovers_by_itself() {

@@ -65,7 +65,19 @@ void World::drop_all_tasks() {
     for (const auto& lane : lanes_) lane->ready_.clear();
 }
 
+void Disk::append(node::CommitGroup group) {
+    for (node::LogEntry& entry : group.entries) log.push_back(std::move(entry));
+    for (node::MetadataWrite& write : group.metadata) {
+        if (write.value) {
+            metadata[write.name] = *std::move(write.value);
+        } else {
+            metadata.erase(write.name);
+        }
+    }
+}
+
 SimulatedStore::SimulatedStore(World& world, Disk& disk) : world_(world), disk_(disk), lane_(world.make_lane()) {
+    if (disk.unsynced) disk.append(*std::exchange(disk.unsynced, std::nullopt));
     opening_.store_id = std::string(16, 's');
     opening_.next_position = disk.last_position() + 1;
     opening_.floor = disk.floor;
@@ -93,28 +105,19 @@ void SimulatedStore::commit(node::CommitGroup group, std::function<void(node::Co
     auto shared = std::make_shared<node::CommitGroup>(std::move(group));
     later([this, shared, failure, completion = std::move(completion)] {
         commit_in_flight_ = false;
-        const bool written = failure == node::CommitStatus::durable ||
-                             (failure == node::CommitStatus::outcome_unknown && world_.chance(0.5));
-        if (failure == node::CommitStatus::outcome_unknown) failed_ = true;
-        if (written) {
-            uint64_t expected = disk_.last_position() + 1;
-            const uint64_t first = expected;
-            for (node::LogEntry& entry : shared->entries) {
-                if (entry.position != expected) {
-                    violation_ =
-                        "position " + std::to_string(entry.position) + ", expected " + std::to_string(expected);
-                }
-                ++expected;
-                disk_.log.push_back(std::move(entry));
+        uint64_t expected = disk_.last_position() + 1;
+        for (const node::LogEntry& entry : shared->entries) {
+            if (entry.position != expected) {
+                violation_ = "position " + std::to_string(entry.position) + ", expected " + std::to_string(expected);
             }
-            groups_.emplace_back(first, expected - 1);
-            for (node::MetadataWrite& write : shared->metadata) {
-                if (write.value) {
-                    disk_.metadata[write.name] = *write.value;
-                } else {
-                    disk_.metadata.erase(write.name);
-                }
-            }
+            ++expected;
+        }
+        if (failure == node::CommitStatus::outcome_unknown) {
+            failed_ = true;
+            if (world_.chance(0.5)) disk_.unsynced = std::move(*shared);
+        } else if (failure == node::CommitStatus::durable) {
+            groups_.emplace_back(disk_.last_position() + 1, expected - 1);
+            disk_.append(std::move(*shared));
         }
         completion({failure, failure == node::CommitStatus::durable ? "" : "simulated failure"});
     });

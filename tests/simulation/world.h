@@ -90,7 +90,10 @@ struct Disk {
     uint64_t floor = 1;
     std::map<node::KeyName, Row> rows;
     std::map<std::string, std::string> metadata;
+    // Written, but its sync failed: there when the store is opened again, and not read before.
+    std::optional<node::CommitGroup> unsynced;
 
+    void append(node::CommitGroup group);
     uint64_t last_position() const { return floor - 1 + log.size(); }
 };
 
