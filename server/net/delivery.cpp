@@ -42,7 +42,7 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
 }
 
 const std::string* Delivery::next_missed(const OutputQueue& output, const Limits& limits) const {
-    if (!missed_ || resyncing_ || output.bytes(OutputQueue::Kind::delta) > limits.queue_bytes_max / 4) return nullptr;
+    if (!missed_ || resyncing_ || output.bytes() > limits.queue_bytes_max / 4) return nullptr;
     return &*missed_->begin();
 }
 

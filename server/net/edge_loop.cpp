@@ -94,7 +94,7 @@ void EdgeLoop::adopt_socket(FileDescriptor socket) {
 void EdgeLoop::adopt_websocket(FileDescriptor socket, HttpResponse grant, std::string input) {
     const ConnectionId id = connections_.reserve();
     auto connection = std::make_unique<WebSocketConnection>(
-        *this, id, std::move(socket), std::move(grant.websocket_session), grant.key_form, std::move(input));
+        *this, id, std::move(socket), std::move(grant.websocket_session), grant.key_form, grant.body, std::move(input));
     WebSocketConnection& adopted = *connection;
     connections_.put(id, std::move(connection));
     if (draining_) adopted.begin_drain();

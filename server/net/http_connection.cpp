@@ -227,7 +227,7 @@ void HttpConnection::respond(uint64_t number, HttpResponse response) {
     mark_dirty();
 }
 
-void HttpConnection::append_answer(const Answer& answer) {
+std::string HttpConnection::answer_bytes(const Answer& answer) {
     const HttpResponse& response = answer.response;
     std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ' + reason_phrase(response.status) + "\r\n";
     if (response.content_type != nullptr) out.append("content-type: ").append(response.content_type).append("\r\n");
@@ -242,7 +242,7 @@ void HttpConnection::append_answer(const Answer& answer) {
     }
     out.append("\r\n");
     if (!answer.head_only && response.status != 204 && response.status != 101) out.append(response.body);
-    output_.push(OutputQueue::Kind::reply, out);
+    return out;
 }
 
 void HttpConnection::settle() {
@@ -252,10 +252,14 @@ void HttpConnection::settle() {
         answers_.pop_front();
         ++first_number_;
         if (draining_ && answers_.empty() && !answer.response.websocket_session) answer.close = true;
-        append_answer(answer);
+        std::string bytes = answer_bytes(answer);
         if (answer.response.websocket_session) {
             grant_ = std::move(answer.response);
-        } else if (phase_ == Phase::upgrading && answers_.empty()) {
+            grant_->body = std::move(bytes);
+            break;
+        }
+        output_.push(OutputQueue::Kind::reply, bytes);
+        if (phase_ == Phase::upgrading && answers_.empty()) {
             // The upgrade was refused; the connection goes on with HTTP.
             phase_ = answer.close ? Phase::closing : Phase::head;
             phase_since_us_ = edge_.now_us();

@@ -61,7 +61,7 @@ private:
     Answer& add_answer();
     // Answers the newest request at once; `close`: nothing further can be read from this connection.
     void answer_now(HttpResponse response, bool close);
-    void append_answer(const Answer& answer);
+    std::string answer_bytes(const Answer& answer);
     void finish_upgrade();
     void update_interest();
     void shut_down_writing();
@@ -82,7 +82,7 @@ private:
     std::unique_ptr<HttpRequest> request_;  // being read
     std::optional<uint64_t> body_rest_;     // bytes still to come of a body with a length
     std::unique_ptr<ChunkedBody> chunked_;
-    std::optional<HttpResponse> grant_;  // of the upgrade, while its 101 is being written
+    std::optional<HttpResponse> grant_;  // of the upgrade, until earlier answers are out
     uint64_t phase_since_us_;            // start of the phase; in `head`, of the idle time or of the first byte
     uint64_t stalled_since_us_ = 0;      // last progress of output that the socket does not take; 0 if nothing waits
 };

@@ -62,7 +62,9 @@ struct HttpResponse {
     const char* content_type = nullptr;  // null: no body
     std::string body;
     std::string headers;  // whole lines, each with its CRLF
-    // Of status 101: the connection becomes a WebSocket of this session on the loop that answered.
+    // Of status 101: `body` becomes the bytes of this answer, which are sent once the new connection is in its room, so
+    // that it misses nothing from then on. The connection becomes a WebSocket of this session on the loop that
+    // answered.
     SessionPtr websocket_session;
     node::KeyForm key_form = node::KeyForm::integer_keys;
     uint32_t websocket_loop = 0;

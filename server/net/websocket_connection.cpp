@@ -15,7 +15,7 @@ constexpr uint64_t awareness_window_us = 1'000'000;
 }  // namespace
 
 WebSocketConnection::WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket, SessionPtr session,
-                                         node::KeyForm form, std::string input)
+                                         node::KeyForm form, std::string_view greeting, std::string input)
     : edge_(edge),
       id_(id),
       socket_(std::move(socket)),
@@ -30,6 +30,7 @@ WebSocketConnection::WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDe
       sequence_form_(edge.note_client(session_->claims.namespace_name, session_->claims.client_id)
                          ? crdt::SequenceForm::left_neighbour_chain
                          : crdt::SequenceForm::ascending_siblings) {
+    output_.push(OutputQueue::Kind::reply, greeting);
     edge_.loop().add(socket_.get(), interest_, id_.token());
     if (form == node::KeyForm::integer_keys) {
         edge_.loop().post_after(fan_out_delay_us, [&loop = edge_, id] {

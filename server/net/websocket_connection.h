@@ -27,9 +27,9 @@ public:
     // Writes a reply; called when it is its turn.
     using Emit = std::function<void(WebSocketConnection&)>;
 
-    // `input`: what the client sent behind its upgrade request.
+    // `greeting`: the answer to the upgrade, sent first. `input`: what the client sent behind its upgrade request.
     WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket, SessionPtr session, node::KeyForm form,
-                        std::string input);
+                        std::string_view greeting, std::string input);
     ~WebSocketConnection() override;
 
     void on_ready(uint32_t events) override;

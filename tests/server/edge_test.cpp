@@ -284,7 +284,7 @@ private:
         ServerProcess& server = start({"limits.connection_queue_bytes=16384", "limits.write_timeout_ms=600000"});
         auto slow = websocket(server, token({.client_id = 7}), "&keys=string");
         auto writer = websocket(server, token(), "&keys=string");
-        slow.socket().setReceiveBufferSize(4096);
+        slow.socket().setReceiveBufferSize(64 << 10);
         // More than all buffers between the server and the reader hold, without it reading anything.
         constexpr int writes = 60;
         for (int i = 1; i <= writes; ++i) {
