@@ -19,6 +19,8 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(subscribers_are_told_to_empty_a_set_at_its_expiry);
     CPPUNIT_TEST(a_key_that_expires_while_evicted_is_told_too);
     CPPUNIT_TEST(the_row_of_an_expired_key_goes_after_its_guard);
+    CPPUNIT_TEST(a_row_removed_by_a_later_life_of_the_node_keeps_its_position);
+    CPPUNIT_TEST(a_key_that_was_only_read_is_not_written_again);
     CPPUNIT_TEST(a_presence_entry_is_dropped_at_its_deadline_without_a_write);
     CPPUNIT_TEST(a_repeated_idempotency_key_is_answered_and_not_applied);
     CPPUNIT_TEST(an_idempotency_key_with_another_request_is_refused);
@@ -194,6 +196,32 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::string("{\"elements\":[\"x\"]}"), h.value("room", "or:a"));
         h.restart(false);
         CPPUNIT_ASSERT_EQUAL(std::string("{\"elements\":[\"x\"]}"), h.value("room", "or:a"));
+    }
+
+    void a_row_removed_by_a_later_life_of_the_node_keeps_its_position() {
+        NodeLimits limits;
+        limits.expired_row_guard_ms = 20'000;
+        Harness h(base_seed(), limits);
+        h.write(request("room", {item("or:a", add("x", 1), 1000)}));
+        h.restart(true);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, h.disk.rows.at({"room", "or:a"}).position);
+        h.world.run_for(30'000'000);
+        CPPUNIT_ASSERT(!h.disk.rows.at({"room", "or:a"}).state.has_value());
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, h.disk.rows.at({"room", "or:a"}).position);
+        // The removed entries are in the log still, and are not read again.
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, h.key_on_disk({"room", "or:a"}).generation());
+    }
+
+    void a_key_that_was_only_read_is_not_written_again() {
+        NodeLimits limits;
+        limits.cache_bytes_max = 10'000;
+        Harness h(base_seed(), limits);
+        for (int i = 0; i < 50; ++i) h.write(request("room", {increment("gc:" + std::to_string(i), 1, 1)}));
+        h.restart(true);
+        for (int i = 0; i < 50; ++i) h.value("room", "gc:" + std::to_string(i));
+        h.world.run_for(20'000'000);
+        CPPUNIT_ASSERT(h.node->statistics().keys_evicted > 10);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, h.node->statistics().checkpoints);
     }
 
     void a_presence_entry_is_dropped_at_its_deadline_without_a_write() {

@@ -20,6 +20,8 @@ class WritePathTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(writes_nothing_for_a_no_op_or_a_rejected_op);
     CPPUNIT_TEST(answers_a_duplicate_only_after_the_original_is_durable);
     CPPUNIT_TEST(answers_a_read_only_after_what_it_shows_is_durable);
+    CPPUNIT_TEST(answers_a_state_only_after_what_it_shows_is_durable);
+    CPPUNIT_TEST(answers_nothing_that_was_computed_from_a_failed_write);
     CPPUNIT_TEST(commits_what_accumulates_during_a_flight_as_one_group);
     CPPUNIT_TEST(applies_a_batch_whole_or_not_at_all);
     CPPUNIT_TEST(checks_a_batch_item_against_the_items_before_it);
@@ -100,6 +102,34 @@ public:
             if (read->has_value()) CPPUNIT_ASSERT_EQUAL(uint64_t{1}, h.disk.last_position());
         }
         CPPUNIT_ASSERT_EQUAL(uint64_t{7}, total_of((*read)->text));
+    }
+
+    void answers_a_state_only_after_what_it_shows_is_durable() {
+        Harness h(base_seed());
+        for (uint64_t i = 1; i <= 20; ++i) {
+            h.submit(request("room", {increment("gc:a", 1, 1)}));
+            const StateOutcome outcome = h.state("room", "gc:a");
+            const auto& delta = std::get<crdt::GCounterClientDelta>(outcome.state->frames.at(0)->delta());
+            CPPUNIT_ASSERT_EQUAL(i, delta.counters.at(0).second);
+            CPPUNIT_ASSERT_EQUAL(i, h.disk.last_position());
+        }
+    }
+
+    void answers_nothing_that_was_computed_from_a_failed_write() {
+        Harness h(base_seed());
+        const auto insert = [](uint16_t logical, char32_t content) {
+            return item("rga:a", crdt::RgaInsert{{1, logical, 1}, std::nullopt, content, false});
+        };
+        h.write(request("room", {insert(1, U'a')}));
+        h.store->fail_next_commit(CommitStatus::not_committed);
+        auto lost = h.submit(request("room", {insert(2, U'b')}));
+        auto duplicate = h.submit(request("room", {insert(2, U'b')}));
+        auto contradicting = h.submit(request("room", {insert(2, U'c')}));
+        const StateOutcome state = h.state("room", "rga:a");
+        CPPUNIT_ASSERT((*lost)->status == Status::unavailable);
+        CPPUNIT_ASSERT((*duplicate)->status == Status::unavailable);
+        CPPUNIT_ASSERT((*contradicting)->status == Status::unavailable);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, std::get<crdt::RgaClientDelta>(state.state->frames.at(0)->delta()).ops.size());
     }
 
     void commits_what_accumulates_during_a_flight_as_one_group() {
