@@ -185,7 +185,7 @@ public:
         NodeLimits limits;
         limits.expired_row_guard_ms = 20'000;
         Harness h(base_seed(), limits);
-        h.write(request("room", {item("or:a", add("x", 1), 1000)}));
+        h.write(request("room", {item("or:a", add("x", 1), 1234)}));
         h.world.run_for(15'000'000);
         CPPUNIT_ASSERT(h.disk.rows.at({"room", "or:a"}).state.has_value());
         h.world.run_for(10'000'000);

@@ -1,5 +1,6 @@
 // The write path: what is acknowledged, what is told, what a failure undoes.
 #include "harness.h"
+#include "wire/log_entry.h"
 
 namespace meridian::node {
 
@@ -22,6 +23,7 @@ class WritePathTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(answers_a_read_only_after_what_it_shows_is_durable);
     CPPUNIT_TEST(answers_a_state_only_after_what_it_shows_is_durable);
     CPPUNIT_TEST(answers_nothing_that_was_computed_from_a_failed_write);
+    CPPUNIT_TEST(numbers_entries_without_gaps_and_says_how_many_of_a_batch_follow);
     CPPUNIT_TEST(commits_what_accumulates_during_a_flight_as_one_group);
     CPPUNIT_TEST(applies_a_batch_whole_or_not_at_all);
     CPPUNIT_TEST(checks_a_batch_item_against_the_items_before_it);
@@ -130,6 +132,20 @@ public:
         CPPUNIT_ASSERT((*duplicate)->status == Status::unavailable);
         CPPUNIT_ASSERT((*contradicting)->status == Status::unavailable);
         CPPUNIT_ASSERT_EQUAL(size_t{1}, std::get<crdt::RgaClientDelta>(state.state->frames.at(0)->delta()).ops.size());
+    }
+
+    void numbers_entries_without_gaps_and_says_how_many_of_a_batch_follow() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        h.write(request("room", {increment("gc:a", 1, 1), increment("gc:b", 1, 1), increment("gc:a", 1, 1)}));
+        h.restart(false);
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        const uint64_t following[] = {0, 2, 1, 0, 0};
+        CPPUNIT_ASSERT_EQUAL(size_t{5}, h.disk.log.size());
+        for (size_t i = 0; i < 5; ++i) {
+            CPPUNIT_ASSERT_EQUAL(uint64_t{i + 1}, h.disk.log[i].origin_sequence);
+            CPPUNIT_ASSERT_EQUAL(following[i], wire::decode_log_entry(h.disk.log[i].payload)->batch_following);
+        }
     }
 
     void commits_what_accumulates_during_a_flight_as_one_group() {
