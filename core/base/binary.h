@@ -20,9 +20,7 @@ public:
         }
         bytes_.push_back(static_cast<char>(value));
     }
-    void zigzag(int64_t value) {
-        varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
-    }
+    void zigzag(int64_t value) { varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63)); }
     void fixed(const void* data, size_t size) { bytes_.append(static_cast<const char*>(data), size); }
     void bytes(std::string_view value) {
         varint(value.size());
@@ -42,10 +40,16 @@ public:
     bool ok() const { return ok_; }
     bool at_end() const { return rest_.empty(); }
     size_t remaining() const { return rest_.size(); }
-    void fail() { ok_ = false; rest_ = {}; }
+    void fail() {
+        ok_ = false;
+        rest_ = {};
+    }
 
     uint8_t u8() {
-        if (rest_.empty()) { fail(); return 0; }
+        if (rest_.empty()) {
+            fail();
+            return 0;
+        }
         const auto value = static_cast<uint8_t>(rest_[0]);
         rest_.remove_prefix(1);
         return value;
@@ -71,23 +75,33 @@ public:
         return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
     }
     void fixed(void* out, size_t size) {
-        if (rest_.size() < size) { fail(); std::memset(out, 0, size); return; }
+        if (rest_.size() < size) {
+            fail();
+            std::memset(out, 0, size);
+            return;
+        }
         std::memcpy(out, rest_.data(), size);
         rest_.remove_prefix(size);
     }
     // Borrowed from the input.
     std::string_view bytes() {
         const uint64_t size = varint();
-        if (!ok_ || size > rest_.size()) { fail(); return {}; }
+        if (!ok_ || size > rest_.size()) {
+            fail();
+            return {};
+        }
         const auto value = rest_.substr(0, size);
         rest_.remove_prefix(size);
         return value;
     }
-    // A count of things that each take at least `bytes_each_min` bytes: fails when the input cannot hold so many, so that
-    // the caller may reserve that many.
+    // A count of things that each take at least `bytes_each_min` bytes: fails when the input cannot hold so many, so
+    // that the caller may reserve that many.
     size_t count(size_t bytes_each_min) {
         const uint64_t value = varint();
-        if (!ok_ || value > rest_.size() / (bytes_each_min == 0 ? 1 : bytes_each_min)) { fail(); return 0; }
+        if (!ok_ || value > rest_.size() / (bytes_each_min == 0 ? 1 : bytes_each_min)) {
+            fail();
+            return 0;
+        }
         return value;
     }
 

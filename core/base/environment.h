@@ -40,8 +40,8 @@ public:
     virtual ~Lane() = default;
     // Thread-safe; never runs the task inside the call; never blocks.
     virtual void post(Task task) = 0;
-    // Runs the task on this lane once, no earlier than `delay_us` from now. There is no cancel: the task looks for itself
-    // whether it is still wanted. Thread-safe.
+    // Runs the task on this lane once, no earlier than `delay_us` from now. There is no cancel: the task looks for
+    // itself whether it is still wanted. Thread-safe.
     virtual void post_after(uint64_t delay_us, Task task) = 0;
 };
 

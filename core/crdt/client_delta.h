@@ -25,7 +25,8 @@ struct PnCounterClientDelta {
 };
 
 struct OrSetClientDelta {
-    using Elements = std::vector<std::pair<std::string, std::vector<Tag>>>;  // canonical JSON text -> tags; both ascending
+    using Elements =
+        std::vector<std::pair<std::string, std::vector<Tag>>>;  // canonical JSON text -> tags; both ascending
     Elements adds;
     Elements removes;
     friend bool operator==(const OrSetClientDelta&, const OrSetClientDelta&) = default;
@@ -72,8 +73,8 @@ struct TreeClientDelta {
     friend bool operator==(const TreeClientDelta&, const TreeClientDelta&) = default;
 };
 
-using InnerClientDelta = std::variant<GCounterClientDelta, PnCounterClientDelta, OrSetClientDelta, LwwRegisterClientDelta,
-                                      PresenceClientDelta, RgaClientDelta, TreeClientDelta>;
+using InnerClientDelta = std::variant<GCounterClientDelta, PnCounterClientDelta, OrSetClientDelta,
+                                      LwwRegisterClientDelta, PresenceClientDelta, RgaClientDelta, TreeClientDelta>;
 
 struct CrdtMapClientDelta {
     std::vector<std::pair<std::string, InnerClientDelta>> deltas;  // ascending keys
@@ -84,6 +85,8 @@ struct CrdtMapClientDelta {
 using ClientDelta = std::variant<GCounterClientDelta, PnCounterClientDelta, OrSetClientDelta, LwwRegisterClientDelta,
                                  PresenceClientDelta, CrdtMapClientDelta, RgaClientDelta, TreeClientDelta>;
 
-inline Type type_of(const ClientDelta& delta) { return static_cast<Type>(delta.index() + 1); }
+inline Type type_of(const ClientDelta& delta) {
+    return static_cast<Type>(delta.index() + 1);
+}
 
 }  // namespace meridian::crdt

@@ -2,13 +2,15 @@
 //
 // Each type is a class of plain data: no I/O, no clock, no locks, not thread-safe (one lane owns a value). A type T has
 //
-//   using Op, Delta (core delta), ClientDelta;        Delta is joinable and complete: joining it elsewhere has the effect
+//   using Op, Delta (core delta), ClientDelta;        Delta is joinable and complete: joining it elsewhere has the
+//   effect
 //                                                      of the op, whatever else that replica holds, however often.
 //   std::optional<Rejection> check(const Op&, const Limits&) const;     predicts rejection, changes nothing
 //   Applied<Delta, ClientDelta> apply(const Op&, const ApplyContext&);   REQUIRES check() passed
-//   std::vector<ClientDelta> join(const Delta&, const JoinContext&);     merges; gives what clients must be told, empty if nothing
-//   Delta full_delta() const;                                            the whole state as one delta
-//   std::vector<ClientDelta> sync(const SyncContext&) const;              the whole state for a client, in sending order; empty
+//   std::vector<ClientDelta> join(const Delta&, const JoinContext&);     merges; gives what clients must be told, empty
+//   if nothing Delta full_delta() const;                                            the whole state as one delta
+//   std::vector<ClientDelta> sync(const SyncContext&) const;              the whole state for a client, in sending
+//   order; empty
 //                                                                         only if there is nothing and no tombstone
 //   std::vector<ClientDelta> emptying() const;        what removes everything visible at clients, where the wire can
 //   void write_value(JsonWriter&, uint64_t now_ms) const;                the value as HTTP shows it
@@ -73,14 +75,14 @@ using Conflict = std::variant<LwwOverwritten, TreeMoveCycle>;
 
 // Given to apply(): how the write is named, and where further stamps come from.
 struct ApplyContext {
-    EntryStamp entry;       // of the log entry that this op becomes; entry.hlc.wall_ms is the receive time at this node
-    StampSource& stamps;    // for corrective tree moves
+    EntryStamp entry;     // of the log entry that this op becomes; entry.hlc.wall_ms is the receive time at this node
+    StampSource& stamps;  // for corrective tree moves
 };
 
 // Given to join(): the delta's own stamps tell its origin.
 struct JoinContext {
-    uint64_t now_ms = 0;    // wall clock of this node; decides only what clients are told, never the state
-    StampSource& stamps;    // for corrective tree moves
+    uint64_t now_ms = 0;  // wall clock of this node; decides only what clients are told, never the state
+    StampSource& stamps;  // for corrective tree moves
 };
 
 template <class Delta, class ClientDelta>
@@ -109,7 +111,7 @@ struct CompactionContext {
 };
 
 struct CompactionResult {
-    bool changed = false;   // the representation changed and is worth a new snapshot
+    bool changed = false;  // the representation changed and is worth a new snapshot
 };
 
 }  // namespace meridian::crdt

@@ -65,8 +65,9 @@ struct PresenceLeave {
 };
 using PresenceOp = std::variant<PresenceHeartbeat, PresenceLeave>;
 
-// An id that arrived as a float64 (JavaScript rounds ids from 2^53 up) is marked `rounded`: it names the stored id with the
-// same wall_ms and logical whose node_id, converted to double, is equal (crdts.md rule A3). The type resolves it before use.
+// An id that arrived as a float64 (JavaScript rounds ids from 2^53 up) is marked `rounded`: it names the stored id with
+// the same wall_ms and logical whose node_id, converted to double, is equal (crdts.md rule A3). The type resolves it
+// before use.
 struct RgaInsert {
     Hlc id;
     std::optional<Hlc> origin_id;  // left neighbour when typed; absent = head
@@ -124,14 +125,17 @@ struct CrdtMapOp {
 // index() + 1 is the type code.
 using Op = std::variant<GCounterOp, PnCounterOp, OrSetOp, LwwRegisterOp, PresenceOp, CrdtMapOp, RgaOp, TreeOp>;
 
-inline Type type_of(const Op& op) { return static_cast<Type>(op.index() + 1); }
+inline Type type_of(const Op& op) {
+    return static_cast<Type>(op.index() + 1);
+}
 Type type_of(const InnerOp& op);
 
 // The permission bits an op needs (crdts.md section 3.6).
 uint16_t op_mask(const Op& op);
 
-// The greatest wall_ms among the stamps an op carries which the server checks against the future (crdts.md section 1.4):
-// register, presence, RGA insert ids, tree add ids, move op ids and update stamps, also inside a CRDTMap. Absent when it has none.
+// The greatest wall_ms among the stamps an op carries which the server checks against the future (crdts.md
+// section 1.4): register, presence, RGA insert ids, tree add ids, move op ids and update stamps, also inside a CRDTMap.
+// Absent when it has none.
 std::optional<uint64_t> newest_wall_ms(const Op& op);
 // The stamp of a top-level register or presence op, for the ±30 s rule of HTTP and batches. Absent for other ops.
 std::optional<uint64_t> drift_checked_wall_ms(const Op& op);

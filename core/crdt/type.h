@@ -20,9 +20,9 @@ enum class Type : uint8_t {
 };
 inline constexpr unsigned type_code_max = 8;
 
-std::string_view variant_name(Type type);   // "GCounter" ... "RGA", "Tree": tag of ops, values, inner deltas
-std::string_view field_name(Type type);     // as variant_name but "Rga": `crdt_type` of a CRDTMap op, error texts
-std::string_view query_name(Type type);     // "gcounter" ... "lwwregister", "rga"
+std::string_view variant_name(Type type);  // "GCounter" ... "RGA", "Tree": tag of ops, values, inner deltas
+std::string_view field_name(Type type);    // as variant_name but "Rga": `crdt_type` of a CRDTMap op, error texts
+std::string_view query_name(Type type);    // "gcounter" ... "lwwregister", "rga"
 std::optional<Type> type_from_variant_name(std::string_view name);
 std::optional<Type> type_from_field_name(std::string_view name);
 std::optional<Type> type_from_query_name(std::string_view name);

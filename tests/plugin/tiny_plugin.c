@@ -8,7 +8,9 @@ MERIDIAN_PLUGIN_NOTE(MERIDIAN_KIND_STORE, "tiny", "1");
 #endif
 
 /* Runs when the file is loaded, if it is loaded at all. */
-__attribute__((constructor)) static void mark(void) { setenv("MERIDIAN_TEST_TINY_LOADED", "1", 1); }
+__attribute__((constructor)) static void mark(void) {
+    setenv("MERIDIAN_TEST_TINY_LOADED", "1", 1);
+}
 
 #ifdef TINY_UNDEFINED
 extern void meridian_test_nobody_has_this(void);
@@ -33,5 +35,7 @@ const meridian_plugin_descriptor* meridian_plugin(void) {
 }
 #else
 MERIDIAN_EXPORT const void* meridian_something_else(void);
-const void* meridian_something_else(void) { return &descriptor; }
+const void* meridian_something_else(void) {
+    return &descriptor;
+}
 #endif

@@ -1,10 +1,11 @@
-// Runs every registered CppUnit test, or those whose names contain the first argument. Exit status 0 only if at least one test ran and all passed.
+// Runs every registered CppUnit test, or those whose names contain the first argument. Exit status 0 only if at least
+// one test ran and all passed.
 #include <cppunit/BriefTestProgressListener.h>
 #include <cppunit/CompilerOutputter.h>
+#include <cppunit/extensions/TestFactoryRegistry.h>
 #include <cppunit/TestResult.h>
 #include <cppunit/TestResultCollector.h>
 #include <cppunit/TestRunner.h>
-#include <cppunit/extensions/TestFactoryRegistry.h>
 
 #include <iostream>
 #include <string>

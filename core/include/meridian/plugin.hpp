@@ -1,6 +1,6 @@
-// plugin.h made pleasant from C++20: values, sinks as objects, a function table made from a class. Header only; needs nothing else of
-// ours. An exception that a plug-in's code lets out becomes a status: Failure its own, std::bad_alloc and everything
-// else MERIDIAN_INTERNAL. No exception crosses the boundary.
+// plugin.h made pleasant from C++20: values, sinks as objects, a function table made from a class. Header only; needs
+// nothing else of ours. An exception that a plug-in's code lets out becomes a status: Failure its own, std::bad_alloc
+// and everything else MERIDIAN_INTERNAL. No exception crosses the boundary.
 //
 // A store plug-in in outline:
 //
@@ -11,7 +11,8 @@
 //       ...                                                                       // see StoreTable
 //   };
 //   MERIDIAN_PLUGIN_NOTE(MERIDIAN_KIND_STORE, "my-store", "1.0");
-//   extern "C" MERIDIAN_EXPORT const meridian_plugin_descriptor* meridian_plugin() { ... StoreTable<MyStore>::fill(d) ... }
+//   extern "C" MERIDIAN_EXPORT const meridian_plugin_descriptor* meridian_plugin() { ... StoreTable<MyStore>::fill(d)
+//   ... }
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,9 @@
 
 namespace meridian::abi {
 
-inline meridian_bytes bytes(std::string_view text) { return {text.data(), text.size()}; }
+inline meridian_bytes bytes(std::string_view text) {
+    return {text.data(), text.size()};
+}
 inline std::string_view view(meridian_bytes value) {
     return value.size == 0 ? std::string_view() : std::string_view(static_cast<const char*>(value.data), value.size);
 }
@@ -59,9 +62,7 @@ meridian_status guarded(meridian_error* error, Function&& function) noexcept {
     } catch (const Failure& failure) {
         set_error(error, failure.what());
         return failure.status();
-    } catch (const std::exception& exception) {
-        set_error(error, exception.what());
-    } catch (...) {
+    } catch (const std::exception& exception) { set_error(error, exception.what()); } catch (...) {
         set_error(error, "an exception of unknown type");
     }
     return MERIDIAN_INTERNAL;
@@ -148,8 +149,7 @@ private:
 
 class LogSink {
 public:
-    explicit LogSink(const meridian_log_sink* sink)
-        : context_(sink->context), entry_(sink->entry), done_(sink->done) {}
+    explicit LogSink(const meridian_log_sink* sink) : context_(sink->context), entry_(sink->entry), done_(sink->done) {}
     void entry(const meridian_log_entry& entry) const noexcept { entry_(context_, &entry); }
     void done(meridian_status status, std::string_view message, uint64_t next_position) const noexcept {
         done_(context_, status, bytes(message), next_position, 0, 0);
@@ -258,9 +258,8 @@ struct StoreTable {
     }
     static meridian_status scan_keys(void* instance, meridian_bytes namespace_name, const meridian_key_name* after,
                                      uint64_t count_max, const meridian_name_sink* sink) noexcept {
-        return guarded(nullptr, [&] {
-            return self(instance).scan_keys(view(namespace_name), after, count_max, NameSink(sink));
-        });
+        return guarded(
+            nullptr, [&] { return self(instance).scan_keys(view(namespace_name), after, count_max, NameSink(sink)); });
     }
     static meridian_status scan_due(void* instance, uint64_t until_ms, uint64_t count_max,
                                     const meridian_name_sink* sink) noexcept {
