@@ -76,7 +76,7 @@ void ShardImpl::checkpoint_slice(const std::shared_ptr<CheckpointRun>& run, cons
 std::optional<SnapshotWrite> ShardImpl::snapshot_of(KeySlot& slot) {
     if (slot.phase != KeySlot::Phase::resident || slot.checkpointing || slot.key.generation() == 0) return std::nullopt;
     if (!slot.dirty() && !slot.row_outdated) return std::nullopt;
-    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t now_ms = time_ms();
     SnapshotWrite write;
     write.name = slot.name;
     write.position = slot.ticket;

@@ -5,6 +5,7 @@
 // eviction, deadlines), shard_checkpoint.cpp (snapshots), shard_commit.cpp (what became durable, what failed).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -66,6 +67,10 @@ public:
     const Statistics& statistics() const { return statistics_; }
 
 private:
+    // The time by which expiry is judged, everywhere: that of the stamps, which after a restart or a backward jump of
+    // the wall clock is ahead of it.
+    uint64_t time_ms() const { return std::max(env_.clock.wall_ms(), env_.stamps.newest_wall_ms()); }
+
     using WriteDone = std::function<void(WriteOutcome)>;
 
     // shard_write.cpp

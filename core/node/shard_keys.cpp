@@ -144,7 +144,7 @@ void ShardImpl::restore(KeySlot& slot, const KeyRecord& record) {
             break;
         }
         // What joining tells clients is of no interest: whoever subscribes is sent the whole state.
-        key.join(*delta, {env_.clock.wall_ms(), env_.stamps});
+        key.join(*delta, {time_ms(), env_.stamps});
     }
     // Those who were here before the key left the memory have still to be told what expired since.
     if (!record.tail.empty()) key.assume_shown();
@@ -193,7 +193,7 @@ void ShardImpl::make_room() {
 void ShardImpl::arm_timer() {
     const uint64_t deadline_ms = table_.next_deadline_ms();
     if (deadline_ms == 0 || (timer_ms_ != 0 && timer_ms_ <= deadline_ms)) return;
-    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t now_ms = time_ms();
     const uint64_t delay_ms = deadline_ms > now_ms ? std::min(deadline_ms - now_ms, timer_ms_max) : 0;
     timer_ms_ = now_ms + delay_ms;
     if (timer_ms_ == 0) timer_ms_ = 1;
@@ -204,7 +204,7 @@ void ShardImpl::arm_timer() {
 }
 
 void ShardImpl::on_timer() {
-    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t now_ms = time_ms();
     while (KeySlot* slot = table_.take_due(now_ms)) expire(*slot, now_ms);
     arm_timer();
 }
@@ -235,7 +235,7 @@ uint64_t ShardImpl::attention_ms(const crdt::Key& key) const {
 void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done) {
     auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
     with_keys(*shared, [this, shared, done = std::move(done)] {
-        const uint64_t now_ms = env_.clock.wall_ms();
+        const uint64_t now_ms = time_ms();
         for (const KeyName& name : *shared) {
             KeySlot& slot = resident(name.namespace_name, name.key);
             if (slot.phase != KeySlot::Phase::resident) continue;

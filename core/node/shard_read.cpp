@@ -50,7 +50,7 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
     StateOutcome outcome;
     if (slot.phase == KeySlot::Phase::corrupt) {
         outcome = failed_read<StateOutcome>(Status::corrupt, slot.error);
-    } else if (!slot.key.visible(env_.clock.wall_ms())) {
+    } else if (!slot.key.visible(time_ms())) {
         outcome.status = Status::not_found;
     } else {
         outcome.state = state_frames(slot, form);
@@ -71,7 +71,7 @@ std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::
     auto& cached = slot.state_frames[static_cast<size_t>(form)];
     if (!cached) {
         auto state = std::make_shared<StateFrames>();
-        for (crdt::ClientDelta& delta : slot.key.sync({env_.clock.wall_ms(), form})) {
+        for (crdt::ClientDelta& delta : slot.key.sync({time_ms(), form})) {
             state->frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(delta)));
         }
         cached = std::move(state);
@@ -102,7 +102,7 @@ Progress ShardImpl::read_value(std::string namespace_name, std::string key,
 void ShardImpl::execute_read_value(const std::shared_ptr<KeyName>& name,
                                    const std::function<void(ValueOutcome)>& completion, bool retry) {
     KeySlot& slot = resident(name->namespace_name, name->key);
-    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t now_ms = time_ms();
     ValueOutcome outcome;
     if (slot.phase == KeySlot::Phase::corrupt) {
         outcome = failed_read<ValueOutcome>(Status::corrupt, slot.error);

@@ -157,7 +157,7 @@ std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, 
 }
 
 void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
-    const uint64_t now_ms = env_.clock.wall_ms();
+    const uint64_t now_ms = time_ms();
     const auto answer_now = [this, &completion](WriteOutcome outcome, uint64_t ticket) {
         hold({ticket, nullptr, {}, [completion, outcome = std::move(outcome)](Durability durability) {
                   completion(durability == Durability::durable
@@ -298,7 +298,7 @@ void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
         outcome.status = Status::corrupt;
         outcome.text = slot.error;
     } else {
-        switch (slot.key.check_undo(request->target, env_.clock.wall_ms())) {
+        switch (slot.key.check_undo(request->target, time_ms())) {
             case crdt::Key::UndoCheck::wrong_type:
                 outcome.status = Status::rejected;
                 outcome.text = "invalid operation: crdt is not a lwwregister";

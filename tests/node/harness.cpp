@@ -63,10 +63,11 @@ void Harness::on_lane(const std::string& ns, std::function<void(Shard&)> call) {
 std::shared_ptr<std::optional<WriteOutcome>> Harness::submit(WriteRequest request) {
     auto result = std::make_shared<std::optional<WriteOutcome>>();
     auto shared = std::make_shared<WriteRequest>(std::move(request));
-    on_lane(shared->namespace_name, [shared, result](Shard& shard) {
-        shard.write(*shared, [result](WriteOutcome outcome) {
+    on_lane(shared->namespace_name, [this, shared, result](Shard& shard) {
+        shard.write(*shared, [this, result](WriteOutcome outcome) {
             CPPUNIT_ASSERT_MESSAGE("completed twice", !result->has_value());
             *result = std::move(outcome);
+            seen_at_completion.push_back(seen.size());
         });
         CPPUNIT_ASSERT_MESSAGE("completed inside the call", !result->has_value());
     });

@@ -51,6 +51,8 @@ public:
     std::unique_ptr<simulation::SimulatedStore> store;
     std::unique_ptr<Node> node;
     std::vector<Seen> seen;
+    // seen.size() at the completion of each write, in order of completion.
+    std::vector<size_t> seen_at_completion;
 
 private:
     void open();

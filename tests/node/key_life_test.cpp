@@ -12,6 +12,7 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(memory_stays_below_the_cache_limit);
     CPPUNIT_TEST(a_clean_stop_leaves_no_stale_key);
     CPPUNIT_TEST(a_stopped_node_has_nothing_left_to_do);
+    CPPUNIT_TEST(a_failed_checkpoint_is_made_again);
     CPPUNIT_TEST(a_state_contains_every_delta_told_before_it);
     CPPUNIT_TEST(the_state_of_a_key_is_encoded_once_for_all_who_ask);
     CPPUNIT_TEST(a_key_past_its_expiry_reads_as_absent_and_starts_afresh);
@@ -97,6 +98,20 @@ public:
         h.stop();
         h.world.run_for(2'000'000);
         CPPUNIT_ASSERT(!h.world.step(UINT64_MAX));
+    }
+
+    void a_failed_checkpoint_is_made_again() {
+        NodeLimits limits;
+        limits.checkpoint_interval_ms = 1000;
+        Harness h(base_seed(), limits);
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        h.store->fail_next_checkpoint();
+        h.world.run_for(1'700'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.store->stale_keys(2).size());
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, h.node->statistics().checkpoints);
+        h.world.run_for(2'000'000);
+        CPPUNIT_ASSERT(h.store->stale_keys(1).empty());
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, h.node->statistics().checkpoints);
     }
 
     void a_state_contains_every_delta_told_before_it() {

@@ -65,6 +65,7 @@ public:
                 if (h.seen.size() > seen_before) CPPUNIT_ASSERT_EQUAL(i, h.disk.last_position());
             }
             CPPUNIT_ASSERT_EQUAL(seen_before + 1, h.seen.size());
+            CPPUNIT_ASSERT_EQUAL(seen_before + 1, h.seen_at_completion.back());
         }
     }
 

@@ -154,6 +154,7 @@ void SimulatedStore::checkpoint(std::vector<node::SnapshotWrite> snapshots,
         if (write.position > disk_.last_position()) violation_ = "a snapshot is ahead of the log";
     }
     later([this, snapshots = std::move(snapshots), completion = std::move(completion)] {
+        if (std::exchange(fail_checkpoint_, false)) return completion("simulated failure");
         for (const node::SnapshotWrite& write : snapshots) {
             Disk::Row& row = disk_.rows[write.name];
             if (row.position > write.position) continue;

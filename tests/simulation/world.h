@@ -104,6 +104,8 @@ public:
 
     // Faults. Each applies to the next commit.
     void fail_next_commit(node::CommitStatus status) { next_failure_ = status; }
+    // The next checkpoint fails and writes nothing.
+    void fail_next_checkpoint() { fail_checkpoint_ = true; }
     void set_log_bytes_available(uint64_t bytes) { log_bytes_available_ = bytes; }
     uint64_t commits() const { return commits_; }
     // What breaks the contract of node::Store, e.g. a snapshot ahead of the log; empty if nothing did.
@@ -146,6 +148,7 @@ private:
     bool commit_in_flight_ = false;
     bool failed_ = false;
     bool fail_metadata_read_ = false;
+    bool fail_checkpoint_ = false;
     uint64_t commits_ = 0;
     uint64_t log_bytes_available_ = 1ULL << 40;
     uint64_t retain_from_ = 0;
