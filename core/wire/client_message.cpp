@@ -2,17 +2,13 @@
 
 #include "wire/decoder.h"
 #include "wire/json_value_codec.h"
+#include "wire/message_parts.h"
 
 namespace meridian::wire {
 
 namespace {
 
-constexpr std::string_view message_expected = "a client message";
-
 // Optional fields may be missing or nil.
-bool read_optional_u64(Decoder& decoder, MsgpackNode node, std::optional<uint64_t>& out) {
-    return read_nullable(node, out, [&](MsgpackNode n, uint64_t& value) { return read_integer(decoder, n, value); });
-}
 bool read_optional_bytes(Decoder& decoder, MsgpackNode node, std::optional<std::string>& out) {
     return read_nullable(node, out, [&](MsgpackNode n, std::string& value) { return read_bytes(decoder, n, value); });
 }
@@ -113,58 +109,15 @@ bool read_message(Decoder& decoder, MsgpackNode node, UndoLww& out) {
 }
 
 bool read_client_message(Decoder& decoder, MsgpackNode node, ClientMessage& out) {
-    const std::optional<VariantNode> variant = read_variant(decoder, node, message_expected);
-    if (!variant) return false;
-    const std::string_view name = variant->name;
-    const MsgpackNode content = variant->content;
-    bool ok = false;
-    if (name == "Op") {
-        ok = read_message(decoder, content, out.emplace<OpMessage>());
-    } else if (name == "Subscribe") {
-        ok = read_message(decoder, content, out.emplace<Subscribe>());
-    } else if (name == "BatchOp") {
-        ok = read_message(decoder, content, out.emplace<BatchOp>());
-    } else if (name == "Sync") {
-        ok = read_message(decoder, content, out.emplace<Sync>());
-    } else if (name == "AwarenessUpdate") {
-        ok = read_message(decoder, content, out.emplace<AwarenessUpdate>());
-    } else if (name == "SubscribeQuery") {
-        ok = read_message(decoder, content, out.emplace<SubscribeQuery>());
-    } else if (name == "UnsubscribeQuery") {
-        ok = read_message(decoder, content, out.emplace<UnsubscribeQuery>());
-    } else if (name == "UndoLww") {
-        ok = read_message(decoder, content, out.emplace<UndoLww>());
-    } else {
-        return fail_unknown_variant(decoder, name, message_expected);
-    }
-    return ok || decoder.within(name);
+    const auto read = [&](MsgpackNode content, auto& message) { return read_message(decoder, content, message); };
+    return read_alternatives(decoder, node, "a client message", out, read, Alternative<OpMessage>{"Op"},
+                             Alternative<Subscribe>{"Subscribe"}, Alternative<BatchOp>{"BatchOp"},
+                             Alternative<Sync>{"Sync"}, Alternative<AwarenessUpdate>{"AwarenessUpdate"},
+                             Alternative<SubscribeQuery>{"SubscribeQuery"},
+                             Alternative<UnsubscribeQuery>{"UnsubscribeQuery"}, Alternative<UndoLww>{"UndoLww"});
 }
 
-struct MessageWriter {
-    MsgpackWriter& writer;
-
-    void begin(std::string_view name, size_t field_count) const {
-        writer.map(1);
-        writer.string(name);
-        writer.map(field_count);
-    }
-    void string(std::string_view name, std::string_view value) const {
-        writer.string(name);
-        writer.string(value);
-    }
-    void binary(std::string_view name, std::string_view value) const {
-        writer.string(name);
-        writer.binary(value);
-    }
-    void number(std::string_view name, const std::optional<uint64_t>& value) const {
-        if (!value) return;
-        writer.string(name);
-        writer.unsigned_integer(*value);
-    }
-    void binary(std::string_view name, const std::optional<std::string>& value) const {
-        if (value) binary(name, std::string_view(*value));
-    }
-
+struct ClientMessageWriter : MessageWriter {
     void operator()(const Subscribe& message) const {
         begin("Subscribe", 1);
         string("crdt_id", message.crdt_id);
@@ -239,7 +192,7 @@ Result<ClientMessage> decode_client_message(std::string_view bytes) {
 std::string encode_client_message(const ClientMessage& message) {
     std::string bytes;
     MsgpackWriter writer(bytes);
-    std::visit(MessageWriter{writer}, message);
+    std::visit(ClientMessageWriter{{writer}}, message);
     return bytes;
 }
 

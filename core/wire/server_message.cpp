@@ -4,16 +4,11 @@
 #include "wire/client_message.h"
 #include "wire/decoder.h"
 #include "wire/json_value_codec.h"
+#include "wire/message_parts.h"
 
 namespace meridian::wire {
 
 namespace {
-
-constexpr std::string_view message_expected = "a server message";
-
-bool read_optional_u64(Decoder& decoder, MsgpackNode node, std::optional<uint64_t>& out) {
-    return read_nullable(node, out, [&](MsgpackNode n, uint64_t& value) { return read_integer(decoder, n, value); });
-}
 
 // "wall_ms:logical:node_id", all decimal.
 bool read_text_hlc(Decoder& decoder, MsgpackNode node, crdt::Hlc& out) {
@@ -77,7 +72,7 @@ bool read_message(Decoder& decoder, MsgpackNode node, QueryResult& out) {
                        required_field("matched", [&](MsgpackNode n) { return read_integer(decoder, n, out.matched); }));
 }
 
-bool read_lww_overwritten(Decoder& decoder, MsgpackNode node, crdt::LwwOverwritten& out) {
+bool read_message(Decoder& decoder, MsgpackNode node, crdt::LwwOverwritten& out) {
     return read_struct(
         decoder, node,
         required_field("winning_client_id",
@@ -85,7 +80,7 @@ bool read_lww_overwritten(Decoder& decoder, MsgpackNode node, crdt::LwwOverwritt
         required_field("winning_ts_ms", [&](MsgpackNode n) { return read_integer(decoder, n, out.winning_ts_ms); }));
 }
 
-bool read_tree_move_cycle(Decoder& decoder, MsgpackNode node, crdt::TreeMoveCycle& out) {
+bool read_message(Decoder& decoder, MsgpackNode node, crdt::TreeMoveCycle& out) {
     const auto read_parent = [&](MsgpackNode n) {
         return read_nullable(n, out.attempted_parent_id,
                              [&](MsgpackNode text, crdt::Hlc& stamp) { return read_text_hlc(decoder, text, stamp); });
@@ -96,18 +91,10 @@ bool read_tree_move_cycle(Decoder& decoder, MsgpackNode node, crdt::TreeMoveCycl
 }
 
 bool read_conflict(Decoder& decoder, MsgpackNode node, crdt::Conflict& out) {
-    constexpr std::string_view expected = "LwwOverwritten or TreeMoveCycle";
-    const std::optional<VariantNode> variant = read_variant(decoder, node, expected);
-    if (!variant) return false;
-    bool ok = false;
-    if (variant->name == "LwwOverwritten") {
-        ok = read_lww_overwritten(decoder, variant->content, out.emplace<crdt::LwwOverwritten>());
-    } else if (variant->name == "TreeMoveCycle") {
-        ok = read_tree_move_cycle(decoder, variant->content, out.emplace<crdt::TreeMoveCycle>());
-    } else {
-        return fail_unknown_variant(decoder, variant->name, expected);
-    }
-    return ok || decoder.within(variant->name);
+    const auto read = [&](MsgpackNode content, auto& conflict) { return read_message(decoder, content, conflict); };
+    return read_alternatives(decoder, node, "LwwOverwritten or TreeMoveCycle", out, read,
+                             Alternative<crdt::LwwOverwritten>{"LwwOverwritten"},
+                             Alternative<crdt::TreeMoveCycle>{"TreeMoveCycle"});
 }
 
 bool read_message(Decoder& decoder, MsgpackNode node, ConflictMessage& out) {
@@ -128,63 +115,19 @@ bool read_message(Decoder& decoder, MsgpackNode node, UndoSkipped& out) {
 }
 
 bool read_server_message(Decoder& decoder, MsgpackNode node, ServerMessage& out) {
-    const std::optional<VariantNode> variant = read_variant(decoder, node, message_expected);
-    if (!variant) return false;
-    const std::string_view name = variant->name;
-    const MsgpackNode content = variant->content;
-    bool ok = false;
-    if (name == "Delta") {
-        ok = read_message(decoder, content, out.emplace<DeltaMessage>());
-    } else if (name == "Ack") {
-        ok = read_message(decoder, content, out.emplace<Ack>());
-    } else if (name == "BatchAck") {
-        ok = read_message(decoder, content, out.emplace<BatchAck>());
-    } else if (name == "Error") {
-        ok = read_message(decoder, content, out.emplace<ErrorMessage>());
-    } else if (name == "AwarenessBroadcast") {
-        ok = read_message(decoder, content, out.emplace<AwarenessBroadcast>());
-    } else if (name == "QueryResult") {
-        ok = read_message(decoder, content, out.emplace<QueryResult>());
-    } else if (name == "Conflict") {
-        ok = read_message(decoder, content, out.emplace<ConflictMessage>());
-    } else if (name == "UndoAck") {
-        ok = read_message(decoder, content, out.emplace<UndoAck>());
-    } else if (name == "UndoSkipped") {
-        ok = read_message(decoder, content, out.emplace<UndoSkipped>());
-    } else {
-        return fail_unknown_variant(decoder, name, message_expected);
-    }
-    return ok || decoder.within(name);
+    const auto read = [&](MsgpackNode content, auto& message) { return read_message(decoder, content, message); };
+    return read_alternatives(decoder, node, "a server message", out, read, Alternative<DeltaMessage>{"Delta"},
+                             Alternative<Ack>{"Ack"}, Alternative<BatchAck>{"BatchAck"},
+                             Alternative<ErrorMessage>{"Error"}, Alternative<AwarenessBroadcast>{"AwarenessBroadcast"},
+                             Alternative<QueryResult>{"QueryResult"}, Alternative<ConflictMessage>{"Conflict"},
+                             Alternative<UndoAck>{"UndoAck"}, Alternative<UndoSkipped>{"UndoSkipped"});
 }
 
-struct MessageWriter {
-    MsgpackWriter& writer;
-
-    void begin(std::string_view name, size_t field_count) const {
-        writer.map(1);
-        writer.string(name);
-        writer.map(field_count);
-    }
-    void string(std::string_view name, std::string_view value) const {
-        writer.string(name);
-        writer.string(value);
-    }
-    void binary(std::string_view name, std::string_view value) const {
-        writer.string(name);
-        writer.binary(value);
-    }
-    void number(std::string_view name, uint64_t value) const {
-        writer.string(name);
-        writer.unsigned_integer(value);
-    }
-    void number(std::string_view name, const std::optional<uint64_t>& value) const {
-        if (value) number(name, *value);
-    }
-
+struct ServerMessageWriter : MessageWriter {
     void operator()(const DeltaMessage& message) const {
         begin("Delta", 2);
         string("crdt_id", message.crdt_id);
-        binary("delta_bytes", message.delta_bytes);
+        binary("delta_bytes", std::string_view(message.delta_bytes));
     }
     void operator()(const Ack& message) const {
         begin("Ack", 1U + message.client_seq.has_value());
@@ -206,7 +149,7 @@ struct MessageWriter {
         begin("AwarenessBroadcast", 3);
         number("client_id", message.client_id);
         string("key", message.key);
-        binary("data", message.data);
+        binary("data", std::string_view(message.data));
     }
     void operator()(const QueryResult& message) const {
         begin("QueryResult", 3);
@@ -257,7 +200,7 @@ std::string encode_server_message(const ServerMessage& message) {
     std::string bytes;
     bytes.reserve(128);  // enough for most; a string grows for the others
     MsgpackWriter writer(bytes);
-    std::visit(MessageWriter{writer}, message);
+    std::visit(ServerMessageWriter{{writer}}, message);
     return bytes;
 }
 
@@ -267,13 +210,10 @@ void append_delta_message(std::string& out, std::string_view crdt_id, std::strin
     const size_t needed = out.size() + crdt_id.size() + delta_bytes.size() + overhead_bytes_max;
     if (needed > out.capacity()) out.reserve(std::max(needed, 2 * out.capacity()));
     MsgpackWriter writer(out);
-    writer.map(1);
-    writer.string("Delta");
-    writer.map(2);
-    writer.string("crdt_id");
-    writer.string(crdt_id);
-    writer.string("delta_bytes");
-    writer.binary(delta_bytes);
+    const MessageWriter message{writer};
+    message.begin("Delta", 2);
+    message.string("crdt_id", crdt_id);
+    message.binary("delta_bytes", delta_bytes);
 }
 
 }  // namespace meridian::wire
