@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/file_descriptor.h"
 #include "base/utf8.h"
 
 namespace meridian::config {
@@ -137,11 +138,6 @@ private:
     std::set<std::string> keys_seen_;
 };
 
-struct FileCloser {
-    int fd;
-    ~FileCloser() { ::close(fd); }
-};
-
 }  // namespace
 
 Result<IniFile> parse_ini(std::string path, std::string_view text) {
@@ -154,16 +150,15 @@ Result<IniFile> parse_ini(std::string path, std::string_view text) {
 
 Result<IniFile> read_ini_file(const std::string& path) {
     // O_NONBLOCK: opening a FIFO must not hang before fstat can refuse it.
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return Error{path + ": " + std::strerror(errno)};
-    const FileCloser closer{fd};
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file.valid()) return Error{path + ": " + std::strerror(errno)};
     struct stat status {};
-    if (::fstat(fd, &status) != 0) return Error{path + ": " + std::strerror(errno)};
+    if (::fstat(file.get(), &status) != 0) return Error{path + ": " + std::strerror(errno)};
     if (!S_ISREG(status.st_mode)) return Error{path + ": not a regular file"};
     std::string text;
     char buffer[16384];
     for (;;) {
-        const ssize_t got = ::read(fd, buffer, sizeof buffer);
+        const ssize_t got = ::read(file.get(), buffer, sizeof buffer);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return Error{path + ": " + std::strerror(errno)};
         if (got == 0) break;

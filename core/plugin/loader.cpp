@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/file_descriptor.h"
 #include "plugin/elf_note.h"
 
 namespace meridian::plugin {
@@ -42,23 +43,6 @@ Result<void> check_owner(const std::string& path, const std::string& subject, co
     }
     return {};
 }
-
-class Descriptor {
-public:
-    explicit Descriptor(int value) : value_(value) {}
-    ~Descriptor() {
-        if (value_ >= 0) ::close(value_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int get() const { return value_; }
-    // glibc finds an object that is already loaded by its name, and the name is /proc/self/fd/N: once a file has been
-    // given to dlopen, its number must never be used for another one.
-    void keep_forever() { value_ = -1; }
-
-private:
-    int value_;
-};
 
 Result<void> check_file(const std::string& path, int descriptor) {
     struct stat status {};
@@ -214,7 +198,7 @@ Result<std::string> find_plugin(std::string_view name_or_path, const std::vector
 Result<meridian_identity> read_identity(const std::string& path) {
     auto opened = open_file(path);
     if (!opened) return opened.error();
-    const Descriptor file(*opened);
+    const FileDescriptor file(*opened);
     return check_open_file(path, file.get());
 }
 
@@ -224,7 +208,7 @@ Result<LoadedPlugin> load_plugin(std::string_view name_or_path, const std::vecto
     if (!path) return path.error();
     auto opened = open_file(*path);
     if (!opened) return opened.error();
-    Descriptor file(*opened);
+    FileDescriptor file(*opened);
     auto identity = check_open_file(*path, file.get());
     if (!identity) return identity.error();
     if (identity->kind != static_cast<uint32_t>(kind)) {
@@ -239,7 +223,9 @@ Result<LoadedPlugin> load_plugin(std::string_view name_or_path, const std::vecto
         const char* text = ::dlerror();
         return failure(*path, std::string("cannot be loaded: ") + (text == nullptr ? "unknown error" : text));
     }
-    file.keep_forever();
+    // glibc finds an object that is already loaded by its name, and the name is /proc/self/fd/N: once a file has been
+    // given to dlopen, its number must never be used for another one.
+    file.release();
     const auto entry = reinterpret_cast<meridian_plugin_entry>(::dlsym(handle, MERIDIAN_PLUGIN_ENTRY_NAME));
     if (entry == nullptr) return failure(*path, "it does not export '" MERIDIAN_PLUGIN_ENTRY_NAME "'");
     const meridian_plugin_descriptor* descriptor = entry();

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/file_descriptor.h"
 #include "file_system.h"
 
 namespace meridian::store_kv {
@@ -19,20 +20,6 @@ constexpr std::string_view first_line = "meridian store-kv";
 Error system_error(const std::string& what) {
     return Error{what + ": " + error_text(-errno)};
 }
-
-class Descriptor {
-public:
-    explicit Descriptor(int value) : value_(value) {}
-    ~Descriptor() {
-        if (value_ >= 0) ::close(value_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int get() const { return value_; }
-
-private:
-    int value_;
-};
 
 std::string read_start(int descriptor) {
     char buffer[512];
@@ -124,7 +111,8 @@ Result<void> DataDirectory::write_format(const std::string& path, const StoreId&
     const std::string text = std::string(first_line) + "\nformat " + std::to_string(directory_format) + "\nstore_id " +
                              hexadecimal(store_id) + "\n";
     {
-        const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+        const FileDescriptor file(
+            ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (file.get() < 0 || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
             ::fsync(file.get()) != 0) {
             return system_error(temporary);
@@ -158,7 +146,7 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, const StoreId
     if (auto locked = out.lock(); !locked) return locked.error();
 
     const std::string format_path = path + "/FORMAT";
-    const Descriptor format(::open(format_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    const FileDescriptor format(::open(format_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (format.get() >= 0) {
         auto id = parse_format(format_path, read_start(format.get()));
         if (!id) return id.error();

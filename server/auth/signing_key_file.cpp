@@ -8,22 +8,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/file_descriptor.h"
+
 namespace meridian::server {
 namespace {
-
-class File {
-public:
-    explicit File(int fd) : fd_(fd) {}
-    ~File() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    int fd() const { return fd_; }
-
-private:
-    int fd_;
-};
 
 Error system_error(const std::string& path) {
     return Error{path + ": " + std::strerror(errno)};
@@ -52,15 +40,15 @@ Result<LoadedSigningKey> create_key(const std::string& directory, const std::str
     sodium_bin2hex(hex, sizeof hex, seed.data(), seed.size());
     const std::string text = std::string(hex) + "\n";
     const std::string draft = path + ".new";
-    const File file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (file.fd() < 0) return system_error(draft);
-    if (::fchmod(file.fd(), 0600) != 0 ||
-        ::write(file.fd(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(file.fd()) != 0 ||
-        ::rename(draft.c_str(), path.c_str()) != 0) {
+    const FileDescriptor file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (file.get() < 0) return system_error(draft);
+    if (::fchmod(file.get(), 0600) != 0 ||
+        ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::fsync(file.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0) {
         return system_error(draft);
     }
-    const File parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (parent.fd() < 0 || ::fsync(parent.fd()) != 0) return system_error(directory);
+    const FileDescriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (parent.get() < 0 || ::fsync(parent.get()) != 0) return system_error(directory);
     return LoadedSigningKey{SigningKey::from_seed(seed), path, true};
 }
 
@@ -74,8 +62,8 @@ Result<LoadedSigningKey> load_signing_key(const std::string& configured, const s
         return LoadedSigningKey{std::move(key).value(), {}, false};
     }
     const std::string path = data_directory + "/signing.key";
-    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (file.fd() >= 0) return read_key(path, file.fd());
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (file.get() >= 0) return read_key(path, file.get());
     if (errno != ENOENT || !may_create) return system_error(path);
     return create_key(data_directory, path, random);
 }

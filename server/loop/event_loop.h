@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/environment.h"
-#include "loop/file_descriptor.h"
+#include "base/file_descriptor.h"
 #include "loop/timer_queue.h"
 
 namespace meridian::server {

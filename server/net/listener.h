@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "base/file_descriptor.h"
 #include "base/result.h"
-#include "loop/file_descriptor.h"
 
 namespace meridian::server {
 

@@ -2,7 +2,6 @@
 
 #include <cppunit/TestAssert.h>
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -21,18 +20,6 @@ uint64_t now_us() {
 }
 
 }  // namespace
-
-TemporaryDirectory::TemporaryDirectory() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base == nullptr ? "/tmp" : base) + "/meridian-store-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) CPPUNIT_FAIL("mkdtemp " + name);
-    path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-}
 
 TestHost::TestHost() : thread_([this] { run(); }) {}
 

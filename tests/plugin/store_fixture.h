@@ -15,21 +15,9 @@
 
 #include "node/store.h"
 #include "plugin/store_adapter.h"
+#include "support/temporary_directory.h"
 
 namespace meridian::test {
-
-// A new directory below TMPDIR, removed with all that is in it.
-class TemporaryDirectory {
-public:
-    TemporaryDirectory();
-    ~TemporaryDirectory();
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    const std::string& path() const { return path_; }
-
-private:
-    std::string path_;
-};
 
 // Real time, seeded randomness, one thread that runs what is posted.
 class TestHost : public Clock, public Random, public Lane {

@@ -9,6 +9,7 @@
 #include "config/ini_file.h"
 #include "config/node_identity.h"
 #include "config/settings.h"
+#include "support/temporary_directory.h"
 
 namespace {
 
@@ -18,19 +19,13 @@ using namespace meridian::config;
 class TemporaryFile {
 public:
     explicit TemporaryFile(const std::string& text) {
-        char name[] = "/tmp/meridian-config-XXXXXX";
-        directory_ = ::mkdtemp(name);
-        path_ = directory_ + "/a.ini";
+        path_ = directory_.path() + "/a.ini";
         std::ofstream(path_) << text;
-    }
-    ~TemporaryFile() {
-        ::unlink(path_.c_str());
-        ::rmdir(directory_.c_str());
     }
     const std::string& path() const { return path_; }
 
 private:
-    std::string directory_;
+    meridian::test::TemporaryDirectory directory_;
     std::string path_;
 };
 
@@ -105,12 +100,10 @@ class ConfigTest : public CppUnit::TestFixture {
         const auto directory = read_ini_file("/tmp");
         CPPUNIT_ASSERT(!directory.ok());
         assert_contains(directory.error().message, "not a regular file");
-        char name[] = "/tmp/meridian-fifo-XXXXXX";
-        const std::string fifo = std::string(::mkdtemp(name)) + "/fifo";
+        const meridian::test::TemporaryDirectory parent;
+        const std::string fifo = parent.path() + "/fifo";
         ::mkfifo(fifo.c_str(), 0600);
         const auto read = read_ini_file(fifo);
-        ::unlink(fifo.c_str());
-        ::rmdir(name);
         CPPUNIT_ASSERT(!read.ok());
         assert_contains(read.error().message, "not a regular file");
     }

@@ -7,8 +7,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 
 namespace meridian::test {
@@ -43,16 +41,6 @@ int wait_for(pid_t process) {
 }
 
 }  // namespace
-
-TemporaryDirectory::TemporaryDirectory() {
-    char name[] = "/tmp/meridian-test-XXXXXX";
-    path_ = ::mkdtemp(name);
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
 
 ServerProcess::ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings) {
     std::vector<std::string> command = {MERIDIAND,      "--bind", "127.0.0.1:0",   "--data-dir",

@@ -6,20 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "support/temporary_directory.h"
+
 namespace meridian::test {
-
-// A directory below /tmp, removed with all that is in it.
-class TemporaryDirectory {
-public:
-    TemporaryDirectory();
-    ~TemporaryDirectory();
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    const std::string& path() const { return path_; }
-
-private:
-    std::string path_;
-};
 
 class ServerProcess {
 public:

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace meridian::server {
+namespace meridian {
 
 class FileDescriptor {
 public:
@@ -23,6 +23,8 @@ public:
 
     int get() const { return fd_; }
     bool valid() const { return fd_ >= 0; }
+    // Gives up ownership: the descriptor stays open.
+    int release() { return std::exchange(fd_, -1); }
     void reset() {
         if (fd_ >= 0) ::close(fd_);
         fd_ = -1;
@@ -32,4 +34,4 @@ private:
     int fd_ = -1;
 };
 
-}  // namespace meridian::server
+}  // namespace meridian
