@@ -440,7 +440,10 @@ typedef struct meridian_shared_store_functions {
 
 enum {
     MERIDIAN_STORE_SHARED = 1u << 0, /* several nodes may use it at once */
-    MERIDIAN_STORE_BACKUP = 1u << 1
+    MERIDIAN_STORE_BACKUP = 1u << 1,
+    /* Keeps nothing: each `create` makes a new store, and MERIDIAN_OK of a write only means that it is visible. For
+     * tests and throw-away nodes. */
+    MERIDIAN_STORE_VOLATILE = 1u << 2
 };
 
 /* ---- transport ----------------------------------------------------------------------------------------------- */
