@@ -38,7 +38,7 @@ void append(std::vector<ClientDelta>& out, Views&& views) {
     for (auto& view : views) out.emplace_back(std::move(view));
 }
 
-std::vector<ClientDelta> emptying(const Value& value) {
+std::vector<ClientDelta> emptying_of(const Value& value) {
     std::vector<ClientDelta> deltas;
     std::visit([&](const auto& v) { append(deltas, v.emptying()); }, value);
     return deltas;
@@ -109,7 +109,7 @@ KeyApplied Key::apply(const Op& op, std::optional<uint64_t> ttl_ms, const ApplyC
 void Key::begin_generation(Value fresh, Expiry expiry, KeyApplied& applied) {
     // Clients may still show what has expired a moment ago.
     if (generation_ != 0 && !expiry_told_) {
-        auto views = emptying(*value_);
+        auto views = emptying_of(*value_);
         applied.own_view += views.size();
         append(views, std::move(applied.views));
         applied.views = std::move(views);
@@ -143,7 +143,7 @@ std::vector<ClientDelta> Key::join(const KeyDelta& delta, const JoinContext& con
     const bool next_generation = delta.generation > generation_;
     const bool replaced = next_generation || delta.delta.index() < value_->index();
     if (replaced) {
-        if (shown) views = emptying(*value_);
+        if (shown) views = emptying_of(*value_);
         value_ = make_value(delta.delta.index());
     }
     if (next_generation) {
@@ -153,7 +153,7 @@ std::vector<ClientDelta> Key::join(const KeyDelta& delta, const JoinContext& con
         expiry_ = delta.expiry;
     }
     const bool expired_now = expired(context.now_ms);
-    if (expired_now && shown && !replaced) views = emptying(*value_);
+    if (expired_now && shown && !replaced) views = emptying_of(*value_);
     std::vector<ClientDelta> changes;
     if (delta.delta.index() == value_->index()) changes = join_value(*value_, delta.delta, context);
     if (expired_now) {
@@ -178,6 +178,10 @@ KeyDelta Key::full_delta() const {
 std::vector<ClientDelta> Key::sync(const SyncContext& context) const {
     if (!visible(context.now_ms)) return {};
     return sync_of(*value_, context);
+}
+
+std::vector<ClientDelta> Key::emptying() const {
+    return generation_ == 0 ? std::vector<ClientDelta>{} : emptying_of(*value_);
 }
 
 std::string Key::value_json(uint64_t now_ms) const {
@@ -212,7 +216,7 @@ std::vector<ClientDelta> Key::expire(uint64_t now_ms) {
     if (generation_ == 0 || expiry_told_) return views;
     if (expired(now_ms)) {
         expiry_told_ = true;
-        return emptying(*value_);
+        return emptying_of(*value_);
     }
     std::visit([&](auto& v) { append(views, expire_value(v, now_ms)); }, *value_);
     return views;

@@ -84,6 +84,9 @@ public:
     KeyDelta full_delta() const;
     // The whole state for a client. Empty if not visible(now_ms) or nothing was ever written.
     std::vector<ClientDelta> sync(const SyncContext& context) const;
+    // What empties the key, where the wire can, for a client that may still show it although it is not visible any
+    // more.
+    std::vector<ClientDelta> emptying() const;
     // REQUIRES: visible(now_ms).
     std::string value_json(uint64_t now_ms) const;
 

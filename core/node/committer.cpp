@@ -158,6 +158,7 @@ void Committer::close_group() {
             group.entries.push_back(std::move(numbered));
         }
         for (MetadataWrite& write : queued.submission.metadata) group.metadata.push_back(std::move(write));
+        if (queued.submission.settled) flight_settled_.push_back(std::move(queued.submission.settled));
     }
     flight_entries_ = group.entries.size();
     // Every stamp in the group was given out before now, so this covers them all: each is below the ceiling, not at it,
@@ -182,6 +183,7 @@ void Committer::on_commit_result(const CommitResult& result) {
     } else {
         fail(result);
     }
+    for (const auto& settled : std::exchange(flight_settled_, {})) settled(result.status);
     close_group();
 }
 
@@ -201,10 +203,12 @@ void Committer::succeed() {
 void Committer::fail(const CommitResult& result) {
     const bool unknown = result.status == CommitStatus::outcome_unknown;
     uint64_t epoch = 0;
+    std::vector<std::function<void(CommitStatus)>> settled;
     {
         const std::lock_guard lock(mutex_);
         epoch = ++epoch_;
-        for (const Queued& queued : pending_) {
+        for (Queued& queued : pending_) {
+            if (queued.submission.settled) settled.push_back(std::move(queued.submission.settled));
             pending_bytes_.fetch_sub(queued.bytes, std::memory_order_relaxed);
             pending_entries_.fetch_sub(queued.submission.entries.size(), std::memory_order_relaxed);
         }
@@ -219,6 +223,7 @@ void Committer::fail(const CommitResult& result) {
             listener->on_commit_failed(durable, unknown_through, epoch);
         });
     }
+    for (const auto& tell : settled) tell(CommitStatus::not_committed);
 }
 
 void Committer::drain(std::function<void()> idle) {

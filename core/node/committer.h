@@ -37,6 +37,8 @@ struct Submission {
     size_t shard = 0;
     std::vector<PendingEntry> entries;
     std::vector<MetadataWrite> metadata;
+    // For a submission without entries, which no ticket stands for: told on the commit lane what became of its group.
+    std::function<void(CommitStatus)> settled;
 };
 
 // What a shard is told about the log, in order, on its own lane.
@@ -134,6 +136,7 @@ private:
     size_t flight_bytes_ = 0;
     size_t flight_entries_ = 0;
     std::vector<bool> flight_shards_;
+    std::vector<std::function<void(CommitStatus)>> flight_settled_;
     std::function<void()> drained_;
 
     std::atomic<uint64_t> pending_bytes_{0};  // queued and in flight

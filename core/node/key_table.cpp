@@ -8,6 +8,8 @@ namespace {
 
 // What a slot costs besides its value: the slot, its map node, names, list node.
 constexpr size_t slot_overhead_bytes = 400;
+// What cached frames may come to: the deltas, and their encodings in one key form or both, which come later.
+constexpr size_t frames_per_value = 2;
 
 }  // namespace
 
@@ -42,8 +44,7 @@ void KeyTable::erase(KeySlot& slot) {
 }
 
 void KeyTable::changed(KeySlot& slot) {
-    slot.state_frames[0] = nullptr;
-    slot.state_frames[1] = nullptr;
+    slot.drop_frames();
     recharge(slot);
     schedule(slot, slot.key.generation() == 0 ? 0 : slot.key.next_deadline_ms());
 }
@@ -59,7 +60,13 @@ void KeyTable::schedule(KeySlot& slot, uint64_t deadline_ms) {
 void KeyTable::recharge(KeySlot& slot) {
     bytes_ -= slot.charged_bytes;
     slot.charged_bytes = slot_overhead_bytes + 2 * (slot.name.key.size() + slot.name.namespace_name.size());
-    if (slot.phase == KeySlot::Phase::resident) slot.charged_bytes += slot.key.memory_bytes();
+    if (slot.phase == KeySlot::Phase::resident) {
+        const size_t value_bytes = slot.key.memory_bytes();
+        slot.charged_bytes += value_bytes;
+        for (const auto* frames : {&slot.state_frames[0], &slot.state_frames[1], &slot.emptying_frames}) {
+            if (*frames) slot.charged_bytes += frames_per_value * value_bytes;
+        }
+    }
     bytes_ += slot.charged_bytes;
 }
 

@@ -36,8 +36,10 @@ struct KeySlot {
     bool row_outdated = false;       // the stored row needs writing although the key is not dirty (its deadline passed)
     uint64_t compacted_at_ms = 0;
 
-    // Encoded state for clients, per SequenceForm; dropped when the key changes.
+    // State for clients, per SequenceForm, and what empties the key once it has expired; dropped when the key changes.
     std::shared_ptr<const StateFrames> state_frames[2];
+    std::shared_ptr<const StateFrames> emptying_frames;
+    void drop_frames() { state_frames[0] = state_frames[1] = emptying_frames = nullptr; }
 
     size_t charged_bytes = 0;            // what the table counts for it
     uint64_t scheduled_deadline_ms = 0;  // in the deadline index, 0 = not

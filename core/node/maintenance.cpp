@@ -9,7 +9,10 @@ namespace {
 
 constexpr uint64_t tick_us = 500'000;
 constexpr size_t checkpoint_keys_per_round = 4096;
-constexpr size_t due_keys_per_look = 256;
+// Keys that cannot be read stay due. They come first in the order of deadlines, so a look that got nothing done is
+// followed by one that looks further.
+constexpr size_t due_keys_per_look_min = 256;
+constexpr size_t due_keys_per_look_max = 65536;
 constexpr uint64_t retention_interval_us = 60'000'000;
 constexpr uint64_t forget_interval_us = 600'000'000;
 constexpr size_t forget_page = 512;
@@ -20,7 +23,8 @@ constexpr size_t finish_idle_rounds_max = 25;
 
 }  // namespace
 
-Maintenance::Maintenance(Environment environment) : env_(std::move(environment)) {}
+Maintenance::Maintenance(Environment environment)
+    : env_(std::move(environment)), due_keys_per_look_(due_keys_per_look_min) {}
 
 void Maintenance::start() {
     const uint64_t now_us = env_.clock.monotonic_us();
@@ -100,14 +104,24 @@ void Maintenance::finish(uint64_t deadline_us, std::function<void()> done) {
     finish_deadline_us_ = deadline_us;
     finished_ = std::move(done);
     if (!checkpointing_) checkpoint_round();
+    watch_deadline();
+}
+
+// A store that does not answer must not keep the node from stopping.
+void Maintenance::watch_deadline() {
+    if (!finished_) return;
+    const uint64_t now_us = env_.clock.monotonic_us();
+    if (now_us >= finish_deadline_us_) return std::exchange(finished_, nullptr)();
+    env_.lane.post_after(std::min(tick_us, finish_deadline_us_ - now_us), [this] { watch_deadline(); });
 }
 
 void Maintenance::look_for_due() {
     looking_for_due_ = true;
-    env_.store.scan_due(env_.clock.wall_ms(), due_keys_per_look, [this](std::vector<DueKey> due) {
+    env_.store.scan_due(env_.clock.wall_ms(), due_keys_per_look_, [this](std::vector<DueKey> due) {
         env_.lane.post([this, due = std::move(due)] {
             if (due.empty() || finishing_) {
                 looking_for_due_ = false;
+                due_keys_per_look_ = due_keys_per_look_min;
                 return;
             }
             std::vector<KeyName> names;
@@ -117,7 +131,11 @@ void Maintenance::look_for_due() {
                 [](ShardImpl& shard, std::vector<KeyName> group, Report done) {
                     shard.handle_due(std::move(group), std::move(done));
                 },
-                [this](size_t) { looking_for_due_ = false; });
+                [this](size_t keys_written) {
+                    looking_for_due_ = false;
+                    due_keys_per_look_ = keys_written != 0 ? due_keys_per_look_min
+                                                           : std::min(2 * due_keys_per_look_, due_keys_per_look_max);
+                });
         });
     });
 }

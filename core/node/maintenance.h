@@ -37,6 +37,7 @@ public:
 private:
     void tick();
     void checkpoint_round();
+    void watch_deadline();
     void on_round_done(size_t keys_written);
     void look_for_due();
     // Splits the names by shard, runs `work` on each shard's lane, and `done` on the commit lane after the last has
@@ -51,6 +52,7 @@ private:
     const Environment env_;
     bool checkpointing_ = false;
     bool looking_for_due_ = false;
+    size_t due_keys_per_look_;
     bool retaining_ = false;
     bool forgetting_ = false;
     uint64_t next_checkpoint_us_ = 0;

@@ -117,8 +117,9 @@ struct StateFrames {
     std::vector<DeltaFramePtr> frames;  // empty: nothing to send
 };
 struct StateOutcome {
-    Status status = Status::ok;  // ok or not_found
+    Status status = Status::ok;
     std::string text;
+    // With not_found, if the key has expired: what empties it for a client that was away when that was told.
     std::shared_ptr<const StateFrames> state;
 };
 struct ValueOutcome {

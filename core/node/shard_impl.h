@@ -83,6 +83,8 @@ private:
     std::optional<WriteOutcome> check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
                                             uint64_t now_ms) const;
     void execute_undo(const std::shared_ptr<UndoRequest>& request, const std::function<void(UndoOutcome)>& completion);
+    // Answers a write that changed nothing once its idempotency record is durable.
+    void answer_recorded(const WriteRequest& request, WriteOutcome outcome, const WriteDone& completion);
     PendingEntry make_entry(const KeySlot& slot, const crdt::KeyApplied& applied, const crdt::EntryStamp& stamp,
                             Source source, uint64_t client_id, const std::string& op_bytes,
                             const std::string& idempotency_key, uint64_t batch_following) const;
@@ -96,6 +98,7 @@ private:
     void execute_read_value(const std::shared_ptr<KeyName>& name, const std::function<void(ValueOutcome)>& completion,
                             bool retry);
     std::shared_ptr<const StateFrames> state_frames(KeySlot& slot, crdt::SequenceForm form);
+    std::shared_ptr<const StateFrames> emptying_frames(KeySlot& slot);
 
     // shard_keys.cpp
     // Runs `task` once all keys are in memory (or corrupt): at once if they are.
@@ -139,7 +142,9 @@ private:
     bool release_scheduled_ = false;
     uint64_t durable_ = 0;  // as told by the committer
     uint64_t epoch_ = 1;
-    size_t waiting_ = 0;           // requests that wait for keys
+    size_t waiting_ = 0;  // requests that wait for keys
+    // Of writes that have not been executed. Shared, because a request that waits can outlive the shard.
+    const std::shared_ptr<size_t> waiting_bytes_ = std::make_shared<size_t>(0);
     std::deque<KeyName> to_load_;  // waits for a free read of the store
     size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way

@@ -172,6 +172,10 @@ void ShardImpl::make_room() {
     std::vector<KeyName> dirty;
     size_t visited = 0;
     table_.visit_oldest([&](KeySlot& slot) {
+        if (slot.state_frames[0] || slot.state_frames[1] || slot.emptying_frames) {
+            slot.drop_frames();  // they can be made again, and whoever is being sent them holds them
+            table_.recharge(slot);
+        }
         if (evictable(slot)) {
             if (!slot.dirty()) {
                 table_.erase(slot);

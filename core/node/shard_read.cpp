@@ -15,6 +15,15 @@ Outcome failed_read(Status status, std::string text) {
     return outcome;
 }
 
+std::shared_ptr<const StateFrames> to_frames(const std::string& key, std::vector<crdt::ClientDelta> deltas) {
+    auto state = std::make_shared<StateFrames>();
+    state->frames.reserve(deltas.size());
+    for (crdt::ClientDelta& delta : deltas) {
+        state->frames.push_back(std::make_shared<DeltaFrame>(key, std::move(delta)));
+    }
+    return state;
+}
+
 constexpr const char* store_failed_text = "the write that this answer depends on was not committed";
 
 }  // namespace
@@ -52,6 +61,7 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
         outcome = failed_read<StateOutcome>(Status::corrupt, slot.error);
     } else if (!slot.key.visible(time_ms())) {
         outcome.status = Status::not_found;
+        if (slot.key.generation() != 0) outcome.state = emptying_frames(slot);
     } else {
         outcome.state = state_frames(slot, form);
     }
@@ -70,13 +80,18 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
 std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::SequenceForm form) {
     auto& cached = slot.state_frames[static_cast<size_t>(form)];
     if (!cached) {
-        auto state = std::make_shared<StateFrames>();
-        for (crdt::ClientDelta& delta : slot.key.sync({time_ms(), form})) {
-            state->frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(delta)));
-        }
-        cached = std::move(state);
+        cached = to_frames(slot.name.key, slot.key.sync({time_ms(), form}));
+        table_.recharge(slot);
     }
     return cached;
+}
+
+std::shared_ptr<const StateFrames> ShardImpl::emptying_frames(KeySlot& slot) {
+    if (!slot.emptying_frames) {
+        slot.emptying_frames = to_frames(slot.name.key, slot.key.emptying());
+        table_.recharge(slot);
+    }
+    return slot.emptying_frames;
 }
 
 Progress ShardImpl::read_value(std::string namespace_name, std::string key,

@@ -18,6 +18,17 @@ constexpr size_t entry_overhead_bytes = 512;
 // A ticket that on_commit_failed settles: of what was applied after its epoch had ended.
 constexpr uint64_t ticket_of_ended_epoch = UINT64_MAX;
 
+// A request that adds `bytes` to the counter for as long as anybody holds it.
+template <class Request>
+std::shared_ptr<Request> counted(Request request, size_t bytes, std::shared_ptr<size_t> counter) {
+    *counter += bytes;
+    auto owned = std::make_unique<Request>(std::move(request));
+    return {owned.release(), [counter = std::move(counter), bytes](const Request* held) {
+                const std::unique_ptr<const Request> end_of_it(held);
+                *counter -= bytes;
+            }};
+}
+
 WriteOutcome failed_write(Status status, std::string text, size_t item = 0) {
     WriteOutcome outcome;
     outcome.status = status;
@@ -75,7 +86,9 @@ std::optional<WriteOutcome> ShardImpl::refuse_write(const WriteRequest& request)
             return failed_write(Status::unavailable, why.empty() ? "the log has no space" : why);
         }
     }
-    if (overloaded()) return failed_write(Status::overloaded, "too many requests are waiting");
+    if (overloaded() || *waiting_bytes_ + bytes > env_.limits.pending_commit_bytes_max) {
+        return failed_write(Status::overloaded, "too many requests are waiting");
+    }
     if (table_.bytes() > 2 * env_.cache_bytes_max) {
         return failed_write(Status::overloaded, "the state cache is full of keys that wait for a checkpoint");
     }
@@ -91,7 +104,9 @@ Progress ShardImpl::write(WriteRequest request, std::function<void(WriteOutcome)
               }});
         return Progress::executed;
     }
-    auto shared = std::make_shared<WriteRequest>(std::move(request));
+    size_t bytes = 0;
+    for (const WriteItem& item : request.items) bytes += 2 * (item.op_bytes.size() + item.key.size());
+    const std::shared_ptr<WriteRequest> shared = counted(std::move(request), bytes, waiting_bytes_);
     return shared->idempotency_key.empty() ? write_on_keys(shared, completion) : write_once(shared, completion);
 }
 
@@ -211,7 +226,11 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
         if (applied.changed) changes.push_back({i, stamp, std::move(applied)});
     }
     statistics_.accepted.fetch_add(request->items.size(), std::memory_order_relaxed);
-    if (changes.empty()) return answer_now(std::move(outcome), ticket);
+    if (changes.empty()) {
+        if (request->idempotency_key.empty()) return answer_now(std::move(outcome), ticket);
+        // What changes nothing now could change something when it is repeated.
+        return answer_recorded(*request, std::move(outcome), completion);
+    }
 
     Submission submission;
     submission.shard = env_.index;
@@ -236,6 +255,29 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
     };
     hold(std::move(held));
     arm_timer();
+}
+
+void ShardImpl::answer_recorded(const WriteRequest& request, WriteOutcome outcome, const WriteDone& completion) {
+    Submission submission;
+    submission.shard = env_.index;
+    submission.metadata.push_back(
+        {idempotency_name(request), encode_idempotency(make_idempotency(request, outcome, time_ms()))});
+    submission.settled = [this, completion, outcome = std::move(outcome)](CommitStatus status) {
+        env_.lane.post([this, completion, outcome, status] {
+            const Durability durability =
+                status == CommitStatus::outcome_unknown ? Durability::unknown : Durability::not_committed;
+            ready_.push_back([completion, answer = status == CommitStatus::durable
+                                                       ? outcome
+                                                       : failed_write(status_of(durability), text_of(durability))] {
+                completion(answer);
+            });
+            schedule_release();
+        });
+    };
+    if (env_.committer.submit(std::move(submission), epoch_)) return;
+    hold({ticket_of_ended_epoch, nullptr, {}, [completion](Durability durability) {
+              completion(failed_write(status_of(durability), text_of(durability)));
+          }});
 }
 
 PendingEntry ShardImpl::make_entry(const KeySlot& slot, const crdt::KeyApplied& applied, const crdt::EntryStamp& stamp,
@@ -279,7 +321,8 @@ Progress ShardImpl::undo(UndoRequest request, std::function<void(UndoOutcome)> c
               }});
         return Progress::executed;
     }
-    auto shared = std::make_shared<UndoRequest>(std::move(request));
+    const size_t bytes = 2 * (request.request_bytes.size() + request.key.size());
+    const std::shared_ptr<UndoRequest> shared = counted(std::move(request), bytes, waiting_bytes_);
     return with_keys({{shared->namespace_name, shared->key}},
                      [this, shared, completion = std::move(completion)] { execute_undo(shared, completion); });
 }

@@ -80,12 +80,18 @@ WriteOutcome Harness::write(WriteRequest request) {
     return **result;
 }
 
-UndoOutcome Harness::undo(UndoRequest request) {
-    std::optional<UndoOutcome> result;
-    on_lane(request.namespace_name,
-            [&](Shard& shard) { shard.undo(request, [&](UndoOutcome outcome) { result = std::move(outcome); }); });
-    CPPUNIT_ASSERT(world.run_until([&] { return result.has_value(); }));
-    return *result;
+std::shared_ptr<std::optional<UndoOutcome>> Harness::submit_undo(const UndoRequest& request) {
+    auto result = std::make_shared<std::optional<UndoOutcome>>();
+    on_lane(request.namespace_name, [request, result](Shard& shard) {
+        shard.undo(request, [result](UndoOutcome outcome) { *result = std::move(outcome); });
+    });
+    return result;
+}
+
+UndoOutcome Harness::undo(const UndoRequest& request) {
+    auto result = submit_undo(request);
+    CPPUNIT_ASSERT(world.run_until([&] { return result->has_value(); }));
+    return **result;
 }
 
 std::shared_ptr<std::optional<ValueOutcome>> Harness::submit_read(const std::string& ns, const std::string& key) {

@@ -35,7 +35,8 @@ public:
     // Submits without waiting. The result appears once the completion has run.
     std::shared_ptr<std::optional<WriteOutcome>> submit(WriteRequest request);
     WriteOutcome write(WriteRequest request);
-    UndoOutcome undo(UndoRequest request);
+    std::shared_ptr<std::optional<UndoOutcome>> submit_undo(const UndoRequest& request);
+    UndoOutcome undo(const UndoRequest& request);
     std::shared_ptr<std::optional<ValueOutcome>> submit_read(const std::string& ns, const std::string& key);
     ValueOutcome read(const std::string& ns, const std::string& key);
     StateOutcome state(const std::string& ns, const std::string& key);

@@ -12,12 +12,20 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(memory_stays_below_the_cache_limit);
     CPPUNIT_TEST(a_clean_stop_leaves_no_stale_key);
     CPPUNIT_TEST(a_stopped_node_has_nothing_left_to_do);
+    CPPUNIT_TEST(a_node_stops_at_its_deadline_although_the_store_does_not_answer);
     CPPUNIT_TEST(a_failed_checkpoint_is_made_again);
     CPPUNIT_TEST(a_state_contains_every_delta_told_before_it);
     CPPUNIT_TEST(the_state_of_a_key_is_encoded_once_for_all_who_ask);
+    CPPUNIT_TEST(states_that_are_kept_for_readers_count_as_cache);
+    CPPUNIT_TEST(the_state_of_an_expired_key_empties_it_for_a_reader_that_was_away);
+    CPPUNIT_TEST(due_keys_behind_many_unreadable_ones_have_their_turn);
+    CPPUNIT_TEST(writes_that_wait_for_cold_keys_are_bounded_by_their_size);
+    CPPUNIT_TEST(the_idempotency_key_of_a_no_op_is_taken);
+    CPPUNIT_TEST(a_no_op_under_an_idempotency_key_fails_with_its_group);
     CPPUNIT_TEST(a_key_past_its_expiry_reads_as_absent_and_starts_afresh);
     CPPUNIT_TEST(an_op_without_ttl_clears_the_expiry);
     CPPUNIT_TEST(subscribers_are_told_to_empty_a_set_at_its_expiry);
+    CPPUNIT_TEST(an_earlier_deadline_that_comes_later_is_told_at_its_time);
     CPPUNIT_TEST(a_key_that_expires_while_evicted_is_told_too);
     CPPUNIT_TEST(the_row_of_an_expired_key_goes_after_its_guard);
     CPPUNIT_TEST(a_row_removed_by_a_later_life_of_the_node_keeps_its_position);
@@ -100,6 +108,84 @@ public:
         CPPUNIT_ASSERT(!h.world.step(UINT64_MAX));
     }
 
+    void a_node_stops_at_its_deadline_although_the_store_does_not_answer() {
+        Harness h(base_seed());
+        h.write(request("room", {increment("gc:a", 1, 1)}));
+        h.store->stall(true);
+        const uint64_t start_us = h.world.monotonic_us();
+        h.stop();
+        CPPUNIT_ASSERT_EQUAL(uint64_t{60}, (h.world.monotonic_us() - start_us) / 1'000'000);
+    }
+
+    void states_that_are_kept_for_readers_count_as_cache() {
+        Harness h(base_seed(), {}, 1);
+        for (uint8_t i = 0; i < 100; ++i) h.write(request("room", {item("or:a", add(std::to_string(i), i))}));
+        const uint64_t without = h.node->statistics().resident_bytes;
+        h.state("room", "or:a");
+        const uint64_t with = h.node->statistics().resident_bytes;
+        CPPUNIT_ASSERT_GREATER(2 * without, with);
+        h.write(request("room", {item("or:a", add("x", 200))}));
+        CPPUNIT_ASSERT_LESS(with / 2, h.node->statistics().resident_bytes);
+    }
+
+    void the_state_of_an_expired_key_empties_it_for_a_reader_that_was_away() {
+        Harness h(base_seed());
+        h.write(request("room", {item("or:a", add("x", 1), 5000)}));
+        h.state("room", "or:a");
+        h.world.run_for(6'000'000);
+        for (int i = 0; i < 2; ++i) {
+            const StateOutcome outcome = h.state("room", "or:a");
+            CPPUNIT_ASSERT(outcome.status == Status::not_found);
+            const auto& delta = std::get<crdt::OrSetClientDelta>(outcome.state->frames.at(0)->delta());
+            CPPUNIT_ASSERT_EQUAL(std::string("\"x\""), delta.removes.at(0).first);
+            CPPUNIT_ASSERT(delta.adds.empty());
+        }
+        CPPUNIT_ASSERT(h.state("room", "or:never").state == nullptr);
+        h.write(request("room", {item("or:a", add("y", 2))}));
+        CPPUNIT_ASSERT(h.state("room", "or:a").status == Status::ok);
+    }
+
+    void due_keys_behind_many_unreadable_ones_have_their_turn() {
+        Harness h(base_seed());
+        for (int i = 0; i < 600; ++i) {
+            h.write(request("room", {item("or:" + std::to_string(i), add("x", 1), i == 599 ? 60'000 : 30'000)}));
+        }
+        h.stop();
+        for (int i = 0; i < 599; ++i) h.disk.rows.at({"room", "or:" + std::to_string(i)}).state = "garbage";
+        h.restart(false);
+        h.seen.clear();
+        h.world.run_for(70'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.seen.size());
+        CPPUNIT_ASSERT_EQUAL(std::string("or:599"), h.seen[0].frame->key());
+    }
+
+    void writes_that_wait_for_cold_keys_are_bounded_by_their_size() {
+        NodeLimits limits;
+        limits.pending_commit_bytes_max = 100'000;
+        Harness h(base_seed(), limits, 1);
+        h.store->stall(true);
+        std::vector<std::shared_ptr<std::optional<WriteOutcome>>> results;
+        for (int i = 0; i < 20; ++i) {
+            WriteItem large = increment("gc:" + std::to_string(i), 1, 1);
+            large.op_bytes.resize(10'000);
+            results.push_back(h.submit(request("room", {std::move(large)})));
+        }
+        h.world.run_for(1'000'000);
+        size_t waiting = 0;
+        for (const auto& result : results) {
+            if (!result->has_value()) {
+                ++waiting;
+            } else {
+                CPPUNIT_ASSERT((*result)->status == Status::overloaded);
+            }
+        }
+        CPPUNIT_ASSERT_EQUAL(size_t{4}, waiting);
+        h.store->stall(false);
+        h.world.run_for(1'000'000);
+        for (size_t i = 0; i < waiting; ++i) CPPUNIT_ASSERT((*results[i])->status == Status::ok);
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:9", 1, 1)})).status == Status::ok);
+    }
+
     void a_failed_checkpoint_is_made_again() {
         NodeLimits limits;
         limits.checkpoint_interval_ms = 1000;
@@ -151,7 +237,7 @@ public:
         h.write(request("room", {increment("gc:a", 1, 100, 5000)}));
         h.world.run_for(4'000'000);
         CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":100},\"total\":100}"), h.value("room", "gc:a"));
-        h.world.run_for(1'100'000);
+        h.world.run_for(1'300'000);
         CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:a"));
         h.restart(false);
         CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:a"));
@@ -179,6 +265,18 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::string("\"x\""), delta.removes.at(0).first);
         h.world.run_for(60'000'000);
         CPPUNIT_ASSERT_EQUAL(size_t{1}, h.seen.size());
+    }
+
+    void an_earlier_deadline_that_comes_later_is_told_at_its_time() {
+        Harness h(base_seed(), {}, 1);
+        h.write(request("room", {item("or:late", add("x", 1), 9000)}));
+        h.write(request("room", {item("or:early", add("x", 1), 1200)}));
+        h.seen.clear();
+        h.world.run_for(1'300'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, h.seen.size());
+        CPPUNIT_ASSERT_EQUAL(std::string("or:early"), h.seen[0].frame->key());
+        h.world.run_for(8'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{2}, h.seen.size());
     }
 
     void a_key_that_expires_while_evicted_is_told_too() {
@@ -268,6 +366,27 @@ public:
         h.write(request("room", {increment("gc:a", 1, 5)}, "k2"));
         h.write(request("room", {increment("gc:a", 1, 5)}));
         CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":15},\"total\":15}"), h.value("room", "gc:a"));
+    }
+
+    void the_idempotency_key_of_a_no_op_is_taken() {
+        Harness h(base_seed());
+        h.write(request("room", {item("or:a", add("x", 1))}));
+        const WriteRequest no_op = request("room", {item("or:a", add("x", 1))}, "k1");
+        CPPUNIT_ASSERT(!h.write(no_op).items.at(0).changed);
+        h.restart(false);
+        CPPUNIT_ASSERT(h.write(no_op).status == Status::ok);
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:a", 1, 1)}, "k1")).status ==
+                       Status::idempotency_mismatch);
+    }
+
+    void a_no_op_under_an_idempotency_key_fails_with_its_group() {
+        Harness h(base_seed());
+        h.write(request("room", {item("or:a", add("x", 1))}));
+        h.store->fail_next_commit(CommitStatus::not_committed);
+        CPPUNIT_ASSERT(h.write(request("room", {item("or:a", add("x", 1))}, "k1")).status == Status::unavailable);
+        CPPUNIT_ASSERT(h.write(request("room", {item("or:a", add("x", 1))}, "k1")).status == Status::ok);
+        h.store->fail_next_commit(CommitStatus::outcome_unknown);
+        CPPUNIT_ASSERT(h.write(request("room", {item("or:a", add("x", 1))}, "k2")).status == Status::outcome_unknown);
     }
 
     void an_idempotency_key_with_another_request_is_refused() {

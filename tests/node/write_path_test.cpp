@@ -32,6 +32,7 @@ class WritePathTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(answers_reads_of_a_failed_write_from_the_store);
     CPPUNIT_TEST(stops_writing_after_an_unknown_outcome_and_goes_on_reading);
     CPPUNIT_TEST(answers_a_write_whose_key_was_still_loading_when_the_store_failed);
+    CPPUNIT_TEST(refuses_an_undo_whose_key_was_still_loading_when_the_store_failed);
     CPPUNIT_TEST(the_delta_of_an_outcome_tells_the_effect_of_the_op_itself);
     CPPUNIT_TEST(refuses_writes_without_log_space_and_recovers_by_itself);
     CPPUNIT_TEST(refuses_when_too_much_waits_for_the_log);
@@ -274,6 +275,22 @@ public:
             CPPUNIT_ASSERT_EQUAL(uint64_t{1}, total_of(h.value("room", "gc:cold")));
             h.stop();
         }
+    }
+
+    void refuses_an_undo_whose_key_was_still_loading_when_the_store_failed() {
+        Harness h(base_seed(), {}, 1);
+        h.write(request("room", {assign("lw:cold", "one", 100, 1)}));
+        h.restart(true);
+        h.value("room", "gc:warm");
+        h.store->stall(true);
+        const auto undone = h.submit_undo({"room", "lw:cold", 9, {100, 0, 1}, JsonValue(), "bytes"});
+        h.store->fail_next_commit(CommitStatus::outcome_unknown);
+        CPPUNIT_ASSERT(h.write(request("room", {increment("gc:warm", 1, 1)})).status == Status::outcome_unknown);
+        CPPUNIT_ASSERT(!undone->has_value());
+        h.store->stall(false);
+        CPPUNIT_ASSERT(h.world.run_until([&] { return undone->has_value(); }));
+        CPPUNIT_ASSERT((*undone)->status == Status::unavailable);
+        CPPUNIT_ASSERT(h.value("room", "lw:cold").find("\"value\":\"one\"") != std::string::npos);
     }
 
     void the_delta_of_an_outcome_tells_the_effect_of_the_op_itself() {

@@ -88,6 +88,20 @@ void SimulatedStore::later(Task task) {
     world_.at(world_.monotonic_us() + 20 + world_.below(400), lane_, std::move(task));
 }
 
+void SimulatedStore::later_unless_stalled(Task task) {
+    if (stalled_) {
+        stalled_tasks_.push_back(std::move(task));
+    } else {
+        later(std::move(task));
+    }
+}
+
+void SimulatedStore::stall(bool on) {
+    stalled_ = on;
+    if (on) return;
+    for (Task& task : std::exchange(stalled_tasks_, {})) later(std::move(task));
+}
+
 node::StoreUsage SimulatedStore::usage() const {
     node::StoreUsage usage;
     for (const node::LogEntry& entry : disk_.log) usage.log_bytes += entry.payload.size() + 64;
@@ -141,7 +155,7 @@ node::KeyRecord SimulatedStore::record_of(const node::KeyName& name) const {
 
 void SimulatedStore::read_keys(std::vector<node::KeyName> names,
                                std::function<void(std::vector<node::KeyRecord>)> completion) {
-    later([this, names = std::move(names), completion = std::move(completion)] {
+    later_unless_stalled([this, names = std::move(names), completion = std::move(completion)] {
         std::vector<node::KeyRecord> records;
         for (const node::KeyName& name : names) records.push_back(record_of(name));
         completion(std::move(records));
@@ -153,7 +167,7 @@ void SimulatedStore::checkpoint(std::vector<node::SnapshotWrite> snapshots,
     for (const node::SnapshotWrite& write : snapshots) {
         if (write.position > disk_.last_position()) violation_ = "a snapshot is ahead of the log";
     }
-    later([this, snapshots = std::move(snapshots), completion = std::move(completion)] {
+    later_unless_stalled([this, snapshots = std::move(snapshots), completion = std::move(completion)] {
         if (std::exchange(fail_checkpoint_, false)) return completion("simulated failure");
         for (const node::SnapshotWrite& write : snapshots) {
             Disk::Row& row = disk_.rows[write.name];

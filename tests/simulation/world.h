@@ -106,6 +106,8 @@ public:
     void fail_next_commit(node::CommitStatus status) { next_failure_ = status; }
     // The next checkpoint fails and writes nothing.
     void fail_next_checkpoint() { fail_checkpoint_ = true; }
+    // Reads of keys and checkpoints are taken and not answered until it is called with false.
+    void stall(bool on);
     void set_log_bytes_available(uint64_t bytes) { log_bytes_available_ = bytes; }
     uint64_t commits() const { return commits_; }
     // What breaks the contract of node::Store, e.g. a snapshot ahead of the log; empty if nothing did.
@@ -138,6 +140,7 @@ public:
 
 private:
     void later(Task task);
+    void later_unless_stalled(Task task);
     node::KeyRecord record_of(const node::KeyName& name) const;
 
     World& world_;
@@ -149,6 +152,8 @@ private:
     bool failed_ = false;
     bool fail_metadata_read_ = false;
     bool fail_checkpoint_ = false;
+    bool stalled_ = false;
+    std::vector<Task> stalled_tasks_;
     uint64_t commits_ = 0;
     uint64_t log_bytes_available_ = 1ULL << 40;
     uint64_t retain_from_ = 0;
