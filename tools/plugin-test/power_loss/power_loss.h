@@ -16,7 +16,7 @@
 // enough), contents and size once the file has been; a sector of 512 bytes is old or new. What the shim sees are the
 // calls of the C library that it replaces: stdio streams and direct system calls are not seen and count as durable.
 //
-// Threads: call from a process that has one thread (it forks). Output: TAP lines on standard output, without a plan.
+// Threads: call from a process that has one thread (it forks). Output: TAP on standard output.
 #pragma once
 
 #include <cstdint>
@@ -31,20 +31,12 @@ struct PowerLossOptions {
                                       // keeps outside of it is not watched. Small files make short runs.
     uint64_t kills = 200;
     uint64_t seed = 0;           // 0: drawn at random; printed either way
-    uint64_t first_number = 1;   // number of the first TAP line
     std::string shim_path;       // libmeridian-power-loss.so; empty: beside this program, then in ../lib
     std::string work_directory;  // where the run's directory is made; empty: TMPDIR or /tmp
 };
 
-struct PowerLossOutcome {
-    uint64_t tests = 0;  // TAP lines printed
-    uint64_t failed = 0;
-};
-
-// Stops at the first kill after which a check fails; the run's directory is kept then, and named in the output.
-PowerLossOutcome run_power_loss_counted(const PowerLossOptions& options);
-
-// The same; 0 if nothing failed, otherwise 1.
+// 0 if nothing failed, otherwise 1. Stops at the first kill after which a check fails; the run's directory is kept
+// then, and named in the output.
 int run_power_loss(const PowerLossOptions& options);
 
 // The word with which run_power_loss starts this same program again, as its child. A program that calls run_power_loss
