@@ -1,17 +1,5 @@
-// The Tree's part of our own encodings (docs/CORE-DELTA.md, docs/SNAPSHOT.md), on the primitives of base/binary.h.
-//
-//   author count; per author (node_id of a stamp), ascending: the first, then the difference from the one before
-//   id count; per id of a node or parent, ascending: wall time less the one before, logical, index of the author
-//   add count; per AddNode: id gap, parent, position, value
-//   update count; per UpdateNode: id gap, wall time of updated_at less that of the id, logical, author index, value
-//   delete count; per DeleteNode: id gap
-//   move count; per MoveNode, by op_id: wall time of op_id less the one before, logical, author index, node, parent,
-//   position
-//
-// An id gap is the number of ids skipped since the entry before; a parent is 0 for none, else the index of the id plus
-// 1; a node is the index of the id. Every author and id of the tables is used. A state is its full delta; there,
-// deleted nodes have neither value nor update, and a creation value that an update has superseded is empty. So equal
-// states have equal bytes.
+// The Tree's part of our own encodings (docs/CORE-DELTA.md, docs/SNAPSHOT.md have the grammar), on the primitives of
+// base/binary.h. A state is its full delta, less what nobody can see any more, so equal states have equal bytes.
 //
 // Decoders accept only what encoders write (positions and values valid UTF-8 too), take O(n log n) and memory
 // proportional to the input, and leave what follows in the reader. Pure functions.

@@ -237,7 +237,7 @@ public:
         h.write(request("room", {increment("gc:a", 1, 100, 5000)}));
         h.world.run_for(4'000'000);
         CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":100},\"total\":100}"), h.value("room", "gc:a"));
-        h.world.run_for(1'300'000);
+        h.world.run_for(1'100'000);
         CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:a"));
         h.restart(false);
         CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), h.value("room", "gc:a"));
