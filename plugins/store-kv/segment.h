@@ -51,6 +51,7 @@ std::optional<uint64_t> segment_number(std::string_view file_name);
 class SegmentList {
 public:
     void push_back(std::shared_ptr<Segment> segment) { segments_.push_back(std::move(segment)); }
+    void push_front(std::shared_ptr<Segment> segment) { segments_.push_front(std::move(segment)); }
     void pop_front() { segments_.pop_front(); }
     bool empty() const { return segments_.empty(); }
     size_t size() const { return segments_.size(); }

@@ -4,11 +4,14 @@
 #include <sys/stat.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "base/binary.h"
 #include "crc32c.h"
+#include "file_system.h"
 
 namespace meridian::store_kv {
 namespace {
@@ -19,6 +22,8 @@ constexpr size_t seal_size = 5;  // format byte, CRC32C
 // LMDB takes keys of up to 511 bytes. Longer names keep their first bytes, for the order, and end in a digest.
 constexpr size_t direct_name_max = 472;
 constexpr size_t digest_size = 32;
+
+constexpr int reopening_wait_ms = 5000;  // reads wait so long for a database that failed to be opened again
 
 std::string digest(std::string_view name) {
     std::string out(digest_size, '\0');
@@ -333,11 +338,17 @@ Result<size_t> WriteTransaction::forget_deletions(uint64_t before_position, size
 Result<void> WriteTransaction::commit() {
     MDB_txn* transaction = transaction_;
     transaction_ = nullptr;
-    const int code = mdb_txn_commit(transaction);
+    errno = 0;
+    int code = mdb_txn_commit(transaction);
     if (code == 0) return {};
-    // Positive codes are errno values of a write or sync; without space LMDB has given up before it changed its root.
-    io_failed_ = code > 0 && code != ENOSPC && code != EDQUOT && code != ENOMEM;
-    return db_->failure("committing", code);
+    // LMDB's word for a write that took less than all, which is what a disk that becomes full does.
+    if (code == EIO && errno != EIO) code = ENOSPC;
+    const Error error = db_->failure("committing", code);
+    // Positive codes are errno values of a write or sync. Without space LMDB has given up before it changed its root,
+    // or, if not even that could be written, refuses all further transactions.
+    const bool no_space = code == ENOSPC || code == EDQUOT || code == ENOMEM;
+    io_failed_ = (code > 0 && !no_space) || db_->reopened_after_panic();
+    return error;
 }
 
 // ---- the database
@@ -346,15 +357,52 @@ Error SnapshotDb::failure(const std::string& what, int code) const {
     return Error{directory_ + ": " + what + ": " + mdb_strerror(code)};
 }
 
+bool SnapshotDb::exists(const std::string& directory) {
+    struct stat status {};
+    return ::stat((directory + "/data.mdb").c_str(), &status) == 0 || errno != ENOENT;
+}
+
+Result<void> SnapshotDb::open_environment(const std::string& path, unsigned flags) {
+    int code = mdb_env_set_maxdbs(environment_, 8);
+    if (code == 0) code = mdb_env_set_mapsize(environment_, map_size_);
+    if (code == 0) code = mdb_env_open(environment_, path.c_str(), MDB_NOTLS | MDB_NORDAHEAD | flags, 0600);
+    if (code != 0) return failure("opening the snapshot database", code);
+    return {};
+}
+
+Result<void> SnapshotDb::create(const std::string& directory, uint64_t map_size, const DatabaseState& state) {
+    // LMDB's own first writes are not atomic, so the file gets its name when it is complete.
+    const std::string path = directory + "/new.mdb";
+    FileSystem& files = real_file_system();
+    for (const std::string& left : {path, path + "-lock"}) {
+        if (const int code = files.remove(left); code != 0 && code != -ENOENT)
+            return Error{left + ": " + error_text(code)};
+    }
+    {
+        MDB_env* environment = nullptr;
+        if (const int code = mdb_env_create(&environment); code != 0)
+            return Error{directory + ": " + mdb_strerror(code)};
+        SnapshotDb db(directory, map_size, environment);
+        if (auto opened = db.open_environment(path, MDB_NOSUBDIR); !opened) return opened;
+        if (auto opened = db.open_tables(0); !opened) return opened;
+        auto transaction = db.write();
+        if (!transaction) return transaction.error();
+        if (auto put = transaction->put_state(state); !put) return put;
+        if (auto done = transaction->commit(); !done) return done;
+    }
+    int code = files.remove(path + "-lock");
+    if (code == 0) code = files.rename(path, directory + "/data.mdb");
+    if (code == 0) code = files.sync_directory(directory);
+    if (code != 0) return Error{directory + ": making the snapshot database: " + error_text(code)};
+    return {};
+}
+
 Result<std::unique_ptr<SnapshotDb>> SnapshotDb::open(const std::string& directory, uint64_t map_size) {
     MDB_env* environment = nullptr;
     int code = mdb_env_create(&environment);
     if (code != 0) return Error{directory + ": " + mdb_strerror(code)};
-    std::unique_ptr<SnapshotDb> db(new SnapshotDb(directory, environment));
-    if (code == 0) code = mdb_env_set_maxdbs(environment, 8);
-    if (code == 0) code = mdb_env_set_mapsize(environment, map_size);
-    if (code == 0) code = mdb_env_open(environment, directory.c_str(), MDB_NOTLS | MDB_NORDAHEAD, 0600);
-    if (code != 0) return db->failure("opening the snapshot database", code);
+    std::unique_ptr<SnapshotDb> db(new SnapshotDb(directory, map_size, environment));
+    if (auto opened = db->open_environment(directory, 0); !opened) return opened.error();
     // Touching a page behind the end of the file would kill the process.
     MDB_envinfo info{};
     MDB_stat statistics{};
@@ -369,16 +417,17 @@ Result<std::unique_ptr<SnapshotDb>> SnapshotDb::open(const std::string& director
         return Error{file + ": truncated: it has " + std::to_string(status.st_size) + " bytes, expected " +
                      std::to_string(expected)};
     }
-    if (auto opened = db->open_tables(); !opened) return opened.error();
+    if (auto opened = db->open_tables(0); !opened) return opened.error();
     return db;
 }
 
-Result<void> SnapshotDb::open_tables() {
+Result<void> SnapshotDb::open_tables(unsigned transaction_flags) {
     MDB_txn* transaction = nullptr;
-    int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
+    int code = mdb_txn_begin(environment_, nullptr, transaction_flags, &transaction);
     if (code != 0) return failure("opening the snapshot database", code);
+    const unsigned table_flags = transaction_flags == MDB_RDONLY ? 0 : MDB_CREATE;
     const auto table = [&](const char* name, MDB_dbi& out) {
-        if (code == 0) code = mdb_dbi_open(transaction, name, MDB_CREATE, &out);
+        if (code == 0) code = mdb_dbi_open(transaction, name, table_flags, &out);
     };
     table("snapshots", snapshots_);
     table("deadlines", deadlines_);
@@ -395,14 +444,42 @@ Result<void> SnapshotDb::open_tables() {
 }
 
 SnapshotDb::~SnapshotDb() {
+    if (environment_ != nullptr) mdb_env_close(environment_);
+}
+
+bool SnapshotDb::reopened_after_panic() {
+    MDB_txn* transaction = nullptr;
+    const int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
+    if (code == 0) mdb_txn_abort(transaction);
+    if (code != MDB_PANIC) return false;
+    const std::unique_lock lock(mutex_);
     mdb_env_close(environment_);
+    environment_ = nullptr;
+    // If this fails, reads fail from now on.
+    if (mdb_env_create(&environment_) != 0) environment_ = nullptr;
+    if (environment_ != nullptr) {
+        auto opened = open_environment(directory_, MDB_RDONLY);
+        if (opened) opened = open_tables(MDB_RDONLY);
+        if (!opened) {
+            mdb_env_close(environment_);
+            environment_ = nullptr;
+        }
+    }
+    return true;
 }
 
 Result<ReadTransaction> SnapshotDb::read() const {
-    MDB_txn* transaction = nullptr;
-    const int code = mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction);
-    if (code != 0) return failure("beginning to read", code);
-    return ReadTransaction(*this, transaction);
+    for (int attempt = 0;; ++attempt) {
+        std::shared_lock lock(mutex_);
+        if (environment_ == nullptr) return Error{directory_ + ": the database failed, and could not be opened again"};
+        MDB_txn* transaction = nullptr;
+        const int code = mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction);
+        if (code == 0) return ReadTransaction(*this, std::move(lock), transaction);
+        if (code != MDB_PANIC || attempt == reopening_wait_ms) return failure("beginning to read", code);
+        // The thread whose commit failed is about to open the database again.
+        lock.unlock();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
 }
 
 Result<WriteTransaction> SnapshotDb::write() {
@@ -412,13 +489,12 @@ Result<WriteTransaction> SnapshotDb::write() {
     return WriteTransaction(*this, transaction);
 }
 
-Result<std::optional<DatabaseState>> SnapshotDb::state() const {
+Result<DatabaseState> SnapshotDb::state() const {
     auto transaction = read();
     if (!transaction) return transaction.error();
     MDB_val key = to_value(state_key);
     MDB_val value{};
     const int code = mdb_get(transaction->transaction_, system_, &key, &value);
-    if (code == MDB_NOTFOUND) return std::optional<DatabaseState>();
     if (code != 0) return failure("reading its state", code);
     const auto body = unseal(state_key, view(value));
     if (!body) return Error{directory_ + ": its state: " + body.error().message};
@@ -431,10 +507,12 @@ Result<std::optional<DatabaseState>> SnapshotDb::state() const {
     state.recovery.position = reader.varint();
     state.sequence_known = reader.varint();
     if (!reader.ok() || !reader.at_end()) return Error{directory_ + ": its state is malformed"};
-    return std::optional<DatabaseState>(state);
+    return state;
 }
 
 Result<void> SnapshotDb::copy_to(int descriptor) const {
+    const std::shared_lock lock(mutex_);
+    if (environment_ == nullptr) return Error{directory_ + ": the database failed, and could not be opened again"};
     const int code = mdb_env_copyfd2(environment_, descriptor, MDB_CP_COMPACT);
     if (code != 0) return failure("copying", code);
     return {};

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +42,8 @@ class SnapshotDb;
 class ReadTransaction {
 public:
     ~ReadTransaction();
-    ReadTransaction(ReadTransaction&& other) noexcept : db_(other.db_), transaction_(other.transaction_) {
+    ReadTransaction(ReadTransaction&& other) noexcept
+        : db_(other.db_), lock_(std::move(other.lock_)), transaction_(other.transaction_) {
         other.transaction_ = nullptr;
     }
     ReadTransaction& operator=(ReadTransaction&&) = delete;
@@ -61,8 +63,10 @@ public:
 
 private:
     friend class SnapshotDb;
-    ReadTransaction(const SnapshotDb& db, MDB_txn* transaction) : db_(&db), transaction_(transaction) {}
+    ReadTransaction(const SnapshotDb& db, std::shared_lock<std::shared_mutex> lock, MDB_txn* transaction)
+        : db_(&db), lock_(std::move(lock)), transaction_(transaction) {}
     const SnapshotDb* db_;
+    std::shared_lock<std::shared_mutex> lock_;  // given back after the transaction
     MDB_txn* transaction_;
 };
 
@@ -89,17 +93,22 @@ public:
 
 private:
     friend class SnapshotDb;
-    WriteTransaction(const SnapshotDb& db, MDB_txn* transaction) : db_(&db), transaction_(transaction) {}
+    WriteTransaction(SnapshotDb& db, MDB_txn* transaction) : db_(&db), transaction_(transaction) {}
     Result<void> put(MDB_dbi table, std::string_view key, std::string_view value);
     Result<void> remove(MDB_dbi table, std::string_view key);
-    const SnapshotDb* db_;
+    SnapshotDb* db_;
     MDB_txn* transaction_;
     bool io_failed_ = false;
 };
 
 class SnapshotDb {
 public:
-    // Opens or creates. `map_size`: most bytes that it may ever take.
+    // True if the directory has a database, whatever its condition.
+    static bool exists(const std::string& directory);
+    // Makes a database that holds this state only. It is on stable storage when this returns; if it is interrupted
+    // there is none. REQUIRES: there is none.
+    static Result<void> create(const std::string& directory, uint64_t map_size, const DatabaseState& state);
+    // `map_size`: most bytes that it may ever take. REQUIRES: it exists.
     static Result<std::unique_ptr<SnapshotDb>> open(const std::string& directory, uint64_t map_size);
     ~SnapshotDb();
     SnapshotDb(const SnapshotDb&) = delete;
@@ -107,20 +116,26 @@ public:
 
     Result<ReadTransaction> read() const;
     Result<WriteTransaction> write();
-    // Absent: the database has just been created.
-    Result<std::optional<DatabaseState>> state() const;
+    Result<DatabaseState> state() const;
     // Writes a compact copy to the descriptor, of one moment, while writes go on.
     Result<void> copy_to(int descriptor) const;
 
 private:
     friend class ReadTransaction;
     friend class WriteTransaction;
-    SnapshotDb(std::string directory, MDB_env* environment)
-        : directory_(std::move(directory)), environment_(environment) {}
-    Result<void> open_tables();
+    SnapshotDb(std::string directory, uint64_t map_size, MDB_env* environment)
+        : directory_(std::move(directory)), map_size_(map_size), environment_(environment) {}
+    // `path`: of the directory, or of the file with MDB_NOSUBDIR.
+    Result<void> open_environment(const std::string& path, unsigned flags);
+    Result<void> open_tables(unsigned transaction_flags);
     Error failure(const std::string& what, int code) const;
+    // After a failed commit: true if LMDB has become unusable, because it may not have been able to write its root. It
+    // is opened again then, for reading; the root that it has is one of the two.
+    bool reopened_after_panic();
 
     const std::string directory_;
+    const uint64_t map_size_;
+    mutable std::shared_mutex mutex_;  // shared: environment_ is in use; LMDB's own locks do the rest
     MDB_env* environment_;
     MDB_dbi snapshots_ = 0;
     MDB_dbi deadlines_ = 0;

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 namespace meridian::store_kv {
 
 void SparePool::adopt(const std::vector<std::string>& paths) {
     for (const std::string& path : paths) {
+        unsigned long long number = 0;
+        if (std::sscanf(path.c_str() + path.rfind('/') + 1, "spare-%llu.seg", &number) == 1) {
+            const std::lock_guard lock(mutex_);
+            names_used_ = std::max<uint64_t>(names_used_, number);
+        }
         Spare spare;
         spare.path = path;
         const bool usable = count() < count_max_ && file_system_.open(path, spare.file) == 0 &&
@@ -29,14 +35,14 @@ bool SparePool::take(Spare& out) {
     return true;
 }
 
-std::string SparePool::fresh_path() {
+std::string SparePool::fresh_path(const char* kind) {
     const std::lock_guard lock(mutex_);
-    return directory_ + "/new-" + std::to_string(++names_used_) + ".seg";
+    return directory_ + "/" + kind + "-" + std::to_string(++names_used_) + ".seg";
 }
 
 int SparePool::make(uint64_t size, Spare& out) {
     Spare spare;
-    spare.path = fresh_path();
+    spare.path = fresh_path("new");
     int code = file_system_.create(spare.path, spare.file);
     if (code != 0) return code;
     code = spare.file->allocate(size);
@@ -56,9 +62,8 @@ int SparePool::fill_part(File& file, uint64_t offset) {
     return file.sync();
 }
 
-int SparePool::keep(Spare spare, const std::string& name) {
-    const size_t slash = name.rfind('/');
-    const std::string path = directory_ + "/spare-" + name.substr(slash + 1);
+int SparePool::keep(Spare spare) {
+    const std::string path = fresh_path("spare");
     if (const int code = file_system_.rename(spare.path, path); code != 0) {
         file_system_.remove(spare.path);
         return code;
@@ -69,10 +74,10 @@ int SparePool::keep(Spare spare, const std::string& name) {
     return 0;
 }
 
-bool SparePool::recycle(const std::string& path, uint64_t number, std::unique_ptr<File>& file) {
+bool SparePool::recycle(const std::string& path, std::unique_ptr<File>& file) {
     if (count() >= count_max_ || file->size() != static_cast<int64_t>(segment_size_)) return false;
     Spare spare;
-    spare.path = directory_ + "/spare-old-" + std::to_string(number) + ".seg";
+    spare.path = fresh_path("spare");
     if (file_system_.rename(path, spare.path) != 0) return false;
     spare.file = std::move(file);
     const std::lock_guard lock(mutex_);

@@ -43,7 +43,7 @@ public:
     template <class Stop>
     int refill(const Stop& stop);
     // The file of a segment that is no longer needed: keeps it under a spare's name. False: the caller removes it.
-    bool recycle(const std::string& path, uint64_t number, std::unique_ptr<File>& file);
+    bool recycle(const std::string& path, std::unique_ptr<File>& file);
 
     size_t count() const;
     size_t count_max() const { return count_max_; }
@@ -58,8 +58,9 @@ private:
         return 0;
     }
     int fill_part(File& file, uint64_t offset);
-    int keep(Spare spare, const std::string& name);
-    std::string fresh_path();
+    int keep(Spare spare);
+    // A name that no file of the pool has, nor one that was found at open.
+    std::string fresh_path(const char* kind);
 
     FileSystem& file_system_;
     const std::string directory_;
@@ -78,8 +79,7 @@ int SparePool::refill(const Stop& stop) {
         file_system_.remove(spare.path);
         return code;
     }
-    const std::string path = spare.path;
-    return keep(std::move(spare), path);
+    return keep(std::move(spare));
 }
 
 }  // namespace meridian::store_kv

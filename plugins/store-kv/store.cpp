@@ -60,11 +60,17 @@ void KvStore::open() {
     if (directory_->was_open_to_others()) {
         host_.log(MERIDIAN_LOG_WARNING, options_.directory + ": was open to other users; its mode is now 0700");
     }
-    database_ = required(SnapshotDb::open(directory_->snapshots_path(), options_.map_size));
-    const auto known = required(database_->state());
-    if (known && known->store_id != directory_->store_id()) {
-        refuse(directory_->snapshots_path() + ": belongs to store " + hexadecimal(known->store_id) +
-               ", the directory is of store " + hexadecimal(directory_->store_id()));
+    const std::string snapshots_path = directory_->snapshots_path();
+    created_ = !SnapshotDb::exists(snapshots_path);
+    if (!created_) {
+        database_ = required(SnapshotDb::open(snapshots_path, options_.map_size));
+        const DatabaseState known = required(database_->state());
+        if (known.store_id != directory_->store_id()) {
+            refuse(snapshots_path + ": belongs to store " + hexadecimal(known.store_id) +
+                   ", the directory is of store " + hexadecimal(directory_->store_id()));
+        }
+        recovery_ = known.recovery;
+        sequence_known_ = known.sequence_known;
     }
 
     spares_ =
@@ -79,30 +85,33 @@ void KvStore::open() {
         host_.random(&salt, sizeof salt);
         return salt;
     });
-    recover(known);
+    recover();
     durable_position_ = writer_->next_position() - 1;
     durable_sequence_ = writer_->next_sequence() - 1;
     opening_next_position_ = writer_->next_position();
     opening_floor_ = segments_.front()->header.first_position;
-    if (!known) {
-        auto transaction = required(database_->write());
-        const LogPoint start;
-        recovery_ = start;
-        if (auto put = transaction.put_state(database_state()); !put) refuse(put.error().message);
-        if (auto done = transaction.commit(); !done) refuse(done.error().message);
-        created_ = true;
+    if (created_) {
+        // After the log: a store is there when its database is.
+        if (auto made = SnapshotDb::create(snapshots_path, options_.map_size, database_state()); !made)
+            refuse(made.error().message);
+        database_ = required(SnapshotDb::open(snapshots_path, options_.map_size));
     }
     const std::lock_guard lock(state_mutex_);
     refresh_usage();
 }
 
-void KvStore::recover(const std::optional<DatabaseState>& known) {
+void KvStore::recover() {
     const std::string log_path = directory_->log_path();
     std::vector<std::string> names;
     if (const int code = files_.list(log_path, names); code != 0) refuse(log_path + ": " + error_text(code));
     const bool has_segments = std::any_of(names.begin(), names.end(),
                                           [](const std::string& name) { return segment_number(name).has_value(); });
-    if (!known && !has_segments) {
+    if (created_ && !has_segments) {
+        // Left by an attempt to make this store that was interrupted.
+        for (const std::string& name : names) {
+            const std::string path = log_path + "/" + name;
+            if (const int code = files_.remove(path); code != 0) refuse(path + ": " + error_text(code));
+        }
         if (const int code = writer_->create_first(); code != 0)
             refuse(log_path + ": making the first log segment: " + error_text(code));
         return;
@@ -111,20 +120,18 @@ void KvStore::recover(const std::optional<DatabaseState>& known) {
     LogRecoveryRequest request;
     request.directory = log_path;
     request.store_id = directory_->store_id();
-    if (known) {
-        request.start = known->recovery;
-        request.sequence_known = known->sequence_known;
-        recovery_ = known->recovery;
-    }
+    request.start = recovery_;
+    request.sequence_known = sequence_known_;
     const uint64_t started_us = host_.monotonic_us();
-    const auto database = required(database_->read());
+    std::optional<ReadTransaction> database;
+    if (!created_) database.emplace(required(database_->read()));
     std::unordered_map<std::string, uint64_t> covered;
     auto recovered = required(recover_log(files_, request, segments_, [&](Segment& segment, const RecordAt& record) {
-        return replay(database, segment, record, covered);
+        return database ? replay(*database, segment, record, covered) : Result<void>();
     }));
-    // A store that was interrupted while it was made has a log without records and no state in the database.
-    if (!known && (recovered.records_read != 0 || segments_.size() != 1 || segments_.front()->header.number != 1)) {
-        refuse(directory_->snapshots_path() + ": the snapshot database is empty, but the log has " +
+    // A store that was interrupted while it was made has a log without records and no database.
+    if (created_ && (recovered.records_read != 0 || segments_.size() != 1 || segments_.front()->header.number != 1)) {
+        refuse(directory_->snapshots_path() + ": there is no snapshot database, but the log has " +
                std::to_string(recovered.records_read) + " records: it was removed or replaced");
     }
     spares_->adopt(recovered.spares);

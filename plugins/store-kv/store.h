@@ -92,7 +92,7 @@ private:
 
     // store.cpp
     void open();
-    void recover(const std::optional<DatabaseState>& known);
+    void recover();
     Result<void> replay(const ReadTransaction& database, Segment& segment, const RecordAt& record,
                         std::unordered_map<std::string, uint64_t>& covered);
     void fail(const std::string& message);
@@ -143,7 +143,8 @@ private:
 
     std::unique_ptr<SparePool> spares_;
     std::unique_ptr<LogWriter> writer_;
-    LogPoint recovery_;  // of the upkeep thread: as the database has it
+    LogPoint recovery_;            // of the upkeep thread: as the database has it
+    uint64_t sequence_known_ = 0;  // as the database had it at open
 
     bool created_ = false;
     uint64_t opening_next_position_ = 1;
