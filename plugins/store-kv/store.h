@@ -27,12 +27,13 @@
 #include "file_system.h"
 #include "key_index.h"
 #include "log_writer.h"
-#include "meridian/plugin.hpp"
+#include "meridian/store.hpp"
 #include "snapshot_db.h"
 #include "spare_pool.h"
-#include "work_queue.h"
 
 namespace meridian::store_kv {
+
+constexpr size_t page_count_max = 100'000;  // names in one page of a scan
 
 struct StoreOptions {
     std::string directory;
@@ -169,14 +170,14 @@ private:
 
     std::mutex upkeep_mutex_;
     std::condition_variable upkeep_wake_;
-    std::deque<WorkQueue::Task> upkeep_tasks_;  // guarded by upkeep_mutex_, like the next three
+    std::deque<abi::TaskQueue::Task> upkeep_tasks_;  // guarded by upkeep_mutex_, like the next three
     bool upkeep_wanted_ = false;
     bool upkeep_stopping_ = false;
     uint64_t upkeep_deadline_us_ = 0;
     std::thread upkeep_thread_;
 
-    WorkQueue readers_;
-    WorkQueue backups_{1};
+    abi::TaskQueue readers_;
+    abi::TaskQueue backups_{1};
     bool stopped_ = false;
 
     void wake_upkeep();

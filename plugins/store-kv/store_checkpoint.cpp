@@ -20,7 +20,7 @@ meridian_status KvStore::checkpoint(const meridian_snapshot_write* snapshots, ui
     copies.reserve(static_cast<size_t>(count));
     bool valid = true;
     abi::for_each(snapshots, count, [&](const meridian_snapshot_write& write) {
-        valid = valid && valid_name(write.name) && write.position <= durable_position_ &&
+        valid = valid && abi::valid_name(write.name) && write.position <= durable_position_ &&
                 write.state.size <= group_bytes_max;
         if (!valid) return;
         Snapshot copy;
@@ -53,7 +53,7 @@ void KvStore::run_upkeep() {
                               [this] { return upkeep_stopping_ || upkeep_wanted_ || !upkeep_tasks_.empty(); });
         const bool stopping = upkeep_stopping_;
         if (!upkeep_tasks_.empty()) {
-            const WorkQueue::Task task = std::move(upkeep_tasks_.front());
+            const abi::TaskQueue::Task task = std::move(upkeep_tasks_.front());
             upkeep_tasks_.pop_front();
             const bool cancelled = stopping && host_.monotonic_us() >= upkeep_deadline_us_;
             upkeep_wanted_ = true;

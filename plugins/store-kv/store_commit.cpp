@@ -1,6 +1,5 @@
 // Commits: building records on the submitting thread, writing them on the writer thread.
 #include "crc32c.h"
-#include "name_limits.h"
 #include "store.h"
 
 namespace meridian::store_kv {
@@ -12,12 +11,12 @@ meridian_status KvStore::commit(const meridian_commit_group& group, abi::StatusS
     uint64_t position = group.entry_count == 0 ? 0 : group.entries->position;
     const uint64_t first_position = position;
     abi::for_each(group.entries, group.entry_count, [&](const meridian_log_entry& entry) {
-        valid = valid && entry.position == position++ && valid_name(entry.name);
+        valid = valid && entry.position == position++ && abi::valid_name(entry.name);
         bytes += 64 + entry.name.namespace_name.size + entry.name.key.size + entry.payload.size;
         valid = valid && bytes <= group_bytes_max;
     });
     abi::for_each(group.metadata, group.metadata_count, [&](const meridian_metadata_write& write) {
-        valid = valid && write.name.size >= 1 && write.name.size <= metadata_name_max;
+        valid = valid && abi::valid_metadata_name(write.name);
         bytes += 16 + write.name.size + write.value.size;
         valid = valid && bytes <= group_bytes_max;
     });

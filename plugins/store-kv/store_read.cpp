@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "crc32c.h"
-#include "name_limits.h"
 #include "store.h"
 
 namespace meridian::store_kv {
@@ -63,7 +62,7 @@ meridian_status KvStore::read_keys(const meridian_key_name* names, uint64_t coun
     std::vector<std::string> joined;
     joined.reserve(static_cast<size_t>(count));
     for (uint64_t i = 0; i < count; ++i) {
-        if (!valid_name(names[i])) return MERIDIAN_INVALID;
+        if (!abi::valid_name(names[i])) return MERIDIAN_INVALID;
         joined.push_back(join_name(abi::view(names[i].namespace_name), abi::view(names[i].key)));
     }
     return readers_.submit([this, sink, names = std::move(joined)](bool cancelled) {

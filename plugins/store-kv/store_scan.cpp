@@ -4,7 +4,6 @@
 #include <map>
 #include <set>
 
-#include "name_limits.h"
 #include "store.h"
 
 namespace meridian::store_kv {
@@ -43,7 +42,7 @@ Result<bool> KvStore::collect_names(const std::string& prefix, const std::string
 
 meridian_status KvStore::scan_keys(std::string_view namespace_name, const meridian_key_name* after, uint64_t count_max,
                                    abi::NameSink sink) {
-    if (count_max == 0 || (!namespace_name.empty() && !valid_namespace(abi::bytes(namespace_name))))
+    if (count_max == 0 || (!namespace_name.empty() && !abi::valid_namespace(abi::bytes(namespace_name))))
         return MERIDIAN_INVALID;
     std::string prefix;
     if (!namespace_name.empty()) prefix = join_name(namespace_name, {});
@@ -110,7 +109,7 @@ meridian_status KvStore::scan_due(uint64_t until_ms, uint64_t count_max, abi::Na
 meridian_status KvStore::read_metadata(const meridian_bytes* names, uint64_t count, abi::MetadataSink sink) {
     std::vector<std::string> wanted;
     for (uint64_t i = 0; i < count; ++i) {
-        if (names[i].size < 1 || names[i].size > metadata_name_max) return MERIDIAN_INVALID;
+        if (!abi::valid_metadata_name(names[i])) return MERIDIAN_INVALID;
         wanted.emplace_back(abi::view(names[i]));
     }
     return readers_.submit([this, sink, wanted = std::move(wanted)](bool cancelled) {
@@ -154,7 +153,7 @@ meridian_status KvStore::read_metadata(const meridian_bytes* names, uint64_t cou
 
 meridian_status KvStore::scan_metadata(std::string_view prefix, std::string_view after, uint64_t count_max,
                                        abi::MetadataSink sink) {
-    if (count_max == 0 || prefix.size() > metadata_name_max || after.size() > metadata_name_max)
+    if (count_max == 0 || prefix.size() > abi::metadata_name_bytes_max || after.size() > abi::metadata_name_bytes_max)
         return MERIDIAN_INVALID;
     const auto count = static_cast<size_t>(std::min<uint64_t>(count_max, page_count_max));
     return readers_.submit(

@@ -10,9 +10,10 @@
 //       meridian_status commit(const meridian_commit_group& group, meridian::abi::StatusSink done);
 //       ...                                                                       // see StoreTable
 //   };
-//   MERIDIAN_PLUGIN_NOTE(MERIDIAN_KIND_STORE, "my-store", "1.0");
-//   extern "C" MERIDIAN_EXPORT const meridian_plugin_descriptor* meridian_plugin() { ... StoreTable<MyStore>::fill(d)
-//   ... }
+//   constexpr meridian_config_key keys[] = {...};
+//   MERIDIAN_STORE_PLUGIN(MyStore, "my-store", "1.0", 0, "MIT", "Keeps data in ...", keys)
+//
+// store.hpp has what the functions of such a class have in common.
 #pragma once
 
 #include <algorithm>
@@ -25,6 +26,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "meridian/plugin.h"
 
@@ -137,6 +139,29 @@ public:
     explicit KeyRecordSink(const meridian_key_record_sink* sink)
         : context_(sink->context), record_(sink->record), done_(sink->done) {}
     void record(const meridian_key_record& record) const noexcept { record_(context_, &record); }
+    // A key without a snapshot has position 0, unless it was deleted at that position.
+    void record(const meridian_key_name& name, std::optional<std::string_view> snapshot, uint64_t snapshot_position,
+                const std::vector<meridian_bytes>& tail, uint64_t tail_position) const noexcept {
+        meridian_key_record out{};
+        out.struct_size = sizeof out;
+        out.name = name;
+        out.has_snapshot = snapshot ? 1 : 0;
+        if (snapshot) out.snapshot = bytes(*snapshot);
+        out.snapshot_position = snapshot_position;
+        out.tail = tail.data();
+        out.tail_count = tail.size();
+        out.tail_position = tail_position;
+        record(out);
+    }
+    // This key cannot be read.
+    void failed(const meridian_key_name& name, meridian_status status, std::string_view message) const noexcept {
+        meridian_key_record out{};
+        out.struct_size = sizeof out;
+        out.name = name;
+        out.status = status;
+        out.message = bytes(message);
+        record(out);
+    }
     void done(meridian_status status, std::string_view message = {}) const noexcept {
         done_(context_, status, bytes(message));
     }
@@ -151,7 +176,7 @@ class LogSink {
 public:
     explicit LogSink(const meridian_log_sink* sink) : context_(sink->context), entry_(sink->entry), done_(sink->done) {}
     void entry(const meridian_log_entry& entry) const noexcept { entry_(context_, &entry); }
-    void done(meridian_status status, std::string_view message, uint64_t next_position) const noexcept {
+    void done(meridian_status status, std::string_view message = {}, uint64_t next_position = 0) const noexcept {
         done_(context_, status, bytes(message), next_position, 0, 0);
     }
     void gone(uint64_t floor) const noexcept { done_(context_, MERIDIAN_OK, {}, floor, 1, floor); }
@@ -205,8 +230,15 @@ void for_each(const Element* first, uint64_t count, Function&& function) {
     for (uint64_t i = 0; i < count; ++i, at += step) function(*reinterpret_cast<const Element*>(at));
 }
 
+// False if the elements lack fields that this header knows. (From ABI 1.0 on: fields that 1.0 has.)
+template <class Element>
+bool covered(const Element* first, uint64_t count) {
+    return count == 0 || first->struct_size >= sizeof(Element);
+}
+
 // The C functions over a class. StoreClass has the functions called below, with these arguments; its constructor is
-// StoreClass(Host, const Config&).
+// StoreClass(Host, const Config&). `backup` may be missing. A submit that throws must not have kept its sink. Pages of
+// at most 0 items are refused here.
 template <class StoreClass>
 struct StoreTable {
     static StoreClass& self(void* instance) { return *static_cast<StoreClass*>(instance); }
@@ -230,6 +262,10 @@ struct StoreTable {
     static void usage(void* instance, meridian_store_usage* out) noexcept { self(instance).usage(*out); }
     static meridian_status commit(void* instance, const meridian_commit_group* group,
                                   const meridian_status_sink* sink) noexcept {
+        if (group->struct_size < sizeof *group || !covered(group->entries, group->entry_count) ||
+            !covered(group->metadata, group->metadata_count)) {
+            return MERIDIAN_INVALID;
+        }
         return guarded(nullptr, [&] { return self(instance).commit(*group, StatusSink(sink)); });
     }
     static meridian_status read_keys(void* instance, const meridian_key_name* names, uint64_t count,
@@ -238,6 +274,7 @@ struct StoreTable {
     }
     static meridian_status checkpoint(void* instance, const meridian_snapshot_write* snapshots, uint64_t count,
                                       const meridian_status_sink* sink) noexcept {
+        if (!covered(snapshots, count)) return MERIDIAN_INVALID;
         return guarded(nullptr, [&] { return self(instance).checkpoint(snapshots, count, StatusSink(sink)); });
     }
     static void stale_keys(void* instance, uint64_t count_max, void* context,
@@ -250,19 +287,27 @@ struct StoreTable {
             return MERIDIAN_OK;
         });
     }
-    static void retain_from(void* instance, uint64_t position) noexcept { self(instance).retain_from(position); }
+    static void retain_from(void* instance, uint64_t position) noexcept {
+        guarded(nullptr, [&]() -> meridian_status {
+            self(instance).retain_from(position);
+            return MERIDIAN_OK;
+        });
+    }
     static meridian_status read_log(void* instance, uint64_t from_position, uint64_t entries_max, uint64_t bytes_max,
                                     const meridian_log_sink* sink) noexcept {
+        if (entries_max == 0) return MERIDIAN_INVALID;
         return guarded(nullptr,
                        [&] { return self(instance).read_log(from_position, entries_max, bytes_max, LogSink(sink)); });
     }
     static meridian_status scan_keys(void* instance, meridian_bytes namespace_name, const meridian_key_name* after,
                                      uint64_t count_max, const meridian_name_sink* sink) noexcept {
+        if (count_max == 0) return MERIDIAN_INVALID;
         return guarded(
             nullptr, [&] { return self(instance).scan_keys(view(namespace_name), after, count_max, NameSink(sink)); });
     }
     static meridian_status scan_due(void* instance, uint64_t until_ms, uint64_t count_max,
                                     const meridian_name_sink* sink) noexcept {
+        if (count_max == 0) return MERIDIAN_INVALID;
         return guarded(nullptr, [&] { return self(instance).scan_due(until_ms, count_max, NameSink(sink)); });
     }
     static meridian_status read_metadata(void* instance, const meridian_bytes* names, uint64_t count,
@@ -271,13 +316,20 @@ struct StoreTable {
     }
     static meridian_status scan_metadata(void* instance, meridian_bytes prefix, meridian_bytes after,
                                          uint64_t count_max, const meridian_metadata_sink* sink) noexcept {
+        if (count_max == 0) return MERIDIAN_INVALID;
         return guarded(nullptr, [&] {
             return self(instance).scan_metadata(view(prefix), view(after), count_max, MetadataSink(sink));
         });
     }
     static meridian_status backup(void* instance, meridian_bytes target, const meridian_status_sink* sink) noexcept {
-        return guarded(nullptr, [&] { return self(instance).backup(view(target), StatusSink(sink)); });
+        return guarded(nullptr, [&]() -> meridian_status {
+            if constexpr (has_backup) return self(instance).backup(view(target), StatusSink(sink));
+            return MERIDIAN_NOT_SUPPORTED;
+        });
     }
+    static constexpr bool has_backup = requires(StoreClass & store, StatusSink sink) {
+        store.backup(std::string_view(), sink);
+    };
 
     static constexpr meridian_store_functions functions = {
         sizeof(meridian_store_functions),
@@ -294,8 +346,39 @@ struct StoreTable {
         scan_due,
         read_metadata,
         scan_metadata,
-        backup,
+        has_backup ? backup : nullptr,
     };
+
+    // The descriptor of a store that has no keys that can be reloaded and no extensions. `capabilities`:
+    // MERIDIAN_STORE_*; MERIDIAN_STORE_BACKUP is added if the class has `backup`.
+    template <size_t key_count>
+    static constexpr meridian_plugin_descriptor descriptor(const meridian_identity& identity, uint32_t capabilities,
+                                                           const char* licence, const char* summary,
+                                                           const meridian_config_key (&keys)[key_count]) {
+        meridian_plugin_descriptor out{};
+        out.identity = identity;
+        out.struct_size = sizeof out;
+        out.capabilities = capabilities | (has_backup ? uint32_t{MERIDIAN_STORE_BACKUP} : 0);
+        out.licence = licence;
+        out.summary = summary;
+        out.config_keys = keys;
+        out.config_key_count = key_count;
+        out.create = create;
+        out.stop = stop;
+        out.destroy = destroy;
+        out.store = &functions;
+        return out;
+    }
 };
 
 }  // namespace meridian::abi
+
+// Everything that a store plug-in needs outside of its class: note, descriptor, entry. Once, at file scope outside of
+// any namespace; string literals only. `keys_`: an array of meridian_config_key.
+#define MERIDIAN_STORE_PLUGIN(StoreClass, name_, version_, capabilities_, licence_, summary_, keys_)                \
+    MERIDIAN_PLUGIN_NOTE(MERIDIAN_KIND_STORE, name_, version_);                                                     \
+    extern "C" MERIDIAN_EXPORT const meridian_plugin_descriptor* MERIDIAN_PLUGIN_ENTRY(void) {                      \
+        static constexpr meridian_plugin_descriptor descriptor = meridian::abi::StoreTable<StoreClass>::descriptor( \
+            MERIDIAN_IDENTITY(MERIDIAN_KIND_STORE, name_, version_), capabilities_, licence_, summary_, keys_);     \
+        return &descriptor;                                                                                         \
+    }
