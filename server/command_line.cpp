@@ -34,11 +34,14 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
         for (const Shorthand& shorthand : shorthands) {
             if (name == shorthand.option) setting = shorthand.setting;
         }
-        if (name == "--config" || name == "--set" || !setting.empty()) {
+        if (name == "--config" || name == "--set" || name == "--check-plugin" || !setting.empty()) {
             Result<std::string> given = take_value();
             if (!given) return given.error();
             if (name == "--config") {
                 line.files.push_back(*given);
+            } else if (name == "--check-plugin") {
+                line.action = CommandLine::Action::check_plugin;
+                line.plugin = *given;
             } else if (!setting.empty()) {
                 line.options.emplace_back(setting, *given);
             } else {
@@ -53,14 +56,16 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments
             line.action = CommandLine::Action::check;
         } else if (name == "--dump-config") {
             line.action = CommandLine::Action::dump_config;
+        } else if (name == "--list-plugins") {
+            line.action = CommandLine::Action::list_plugins;
         } else if (name == "--version") {
             line.action = CommandLine::Action::version;
         } else if (name == "--help" || name == "-h") {
             line.action = CommandLine::Action::help;
         } else {
-            const std::string nearest =
-                config::nearest_name(name, {"--config", "--set", "--bind", "--data-dir", "--log-level", "--check",
-                                            "--dump-config", "--version", "--help"});
+            const std::string nearest = config::nearest_name(
+                name, {"--config", "--set", "--bind", "--data-dir", "--log-level", "--check", "--dump-config",
+                       "--list-plugins", "--check-plugin", "--version", "--help"});
             return Error{name + ": unknown option" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?")};
         }
     }
@@ -77,6 +82,9 @@ std::string command_line_help() {
            "  --log-level LEVEL        the same as --set server.log_level=LEVEL\n"
            "  -t, --check              check the configuration and exit\n"
            "  --dump-config            print the effective configuration, secrets hidden, and exit\n"
+           "  --list-plugins           print the plug-ins in the plug-in directories, and exit\n"
+           "  --check-plugin FILE      print what a plug-in is and its configuration keys, or why it is refused, and "
+           "exit\n"
            "  --version                print the version and exit\n"
            "  --help                   print this and exit\n"
            "\n"

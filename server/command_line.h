@@ -10,10 +10,11 @@
 namespace meridian::server {
 
 struct CommandLine {
-    enum class Action : unsigned char { run, check, dump_config, version, help };
+    enum class Action : unsigned char { run, check, dump_config, list_plugins, check_plugin, version, help };
     Action action = Action::run;
     std::vector<std::string> files;                            // --config, in order
     std::vector<std::pair<std::string, std::string>> options;  // "section.key", value
+    std::string plugin;                                        // of check_plugin: a file or a name
 };
 
 // `arguments` without the program's name. An error names the argument.

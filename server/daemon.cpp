@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -26,7 +25,7 @@
 #include "plugin/loader.h"
 #include "plugin/plugin_configuration.h"
 #include "plugin/store_adapter.h"
-#include "server_version.h"
+#include "plugin_report.h"
 
 namespace meridian::server {
 namespace {
@@ -36,25 +35,6 @@ sigset_t handled_signals() {
     sigemptyset(&set);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
     return set;
-}
-
-std::string executable_directory() {
-    char path[PATH_MAX];
-    const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
-    const std::string whole(path, size > 0 ? static_cast<size_t>(size) : 0);
-    return whole.substr(0, whole.rfind('/'));
-}
-
-std::vector<std::string> plugin_directories(const config::Settings& settings) {
-    std::vector<std::string> directories;
-    if (settings.plugin_path.empty()) return {executable_directory(), MERIDIAN_INSTALLED_PLUGIN_DIRECTORY};
-    std::string_view rest = settings.plugin_path;
-    while (!rest.empty()) {
-        const size_t end = rest.find(':');
-        if (end != 0) directories.emplace_back(rest.substr(0, end));
-        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    }
-    return directories;
 }
 
 bool declares(const plugin::LoadedPlugin& loaded, std::string_view key) {
@@ -70,7 +50,8 @@ struct StorePlugin {
 };
 
 Result<StorePlugin> load_store_plugin(const config::Settings& settings) {
-    auto loaded = plugin::load_plugin(settings.store_plugin, plugin_directories(settings), plugin::Kind::store);
+    auto loaded =
+        plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
     if (!loaded) return loaded.error();
     std::map<std::string, std::string> section;
     for (const config::PluginEntry& entry : settings.store_entries) section[entry.key] = entry.value;

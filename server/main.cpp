@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "daemon.h"
 #include "log.h"
+#include "plugin_report.h"
 #include "server_version.h"
 
 namespace {
@@ -42,6 +43,16 @@ int run(const std::vector<std::string>& arguments) {
     if (!settings) return fail(settings.error());
     if (line->action == Action::dump_config) {
         std::cout << config::dump_settings(*settings);
+        return 0;
+    }
+    if (line->action == Action::list_plugins) {
+        std::cout << server::list_plugins(server::plugin_directories(settings->plugin_path));
+        return 0;
+    }
+    if (line->action == Action::check_plugin) {
+        const auto text = server::describe_plugin(line->plugin, server::plugin_directories(settings->plugin_path));
+        if (!text) return fail(text.error());
+        std::cout << *text;
         return 0;
     }
     server::set_log_level(server::log_level_from_name(settings->log_level));

@@ -12,7 +12,8 @@
 #include <memory>
 
 #include "base/file_descriptor.h"
-#include "plugin/elf_note.h"
+#include "plugin/elf_file.h"
+#include "plugin/plugin_configuration.h"
 
 namespace meridian::plugin {
 namespace {
@@ -170,6 +171,35 @@ Result<meridian_identity> check_open_file(const std::string& path, int descripto
     return identity;
 }
 
+// What else it exports could be taken for a symbol of the host or of another plug-in, or shows that it was built in a
+// way in which its own libraries are replaced by the host's.
+Result<void> check_exports(const std::string& path, int descriptor) {
+    const auto names = read_elf_exports(descriptor, "plug-in " + path);
+    if (!names) return names.error();
+    size_t others = 0;
+    const std::string* first = nullptr;
+    for (const std::string& name : *names) {
+        if (name == MERIDIAN_PLUGIN_ENTRY_NAME) continue;
+        if (others++ == 0) first = &name;
+    }
+    if (others == names->size()) return failure(path, "it does not export '" MERIDIAN_PLUGIN_ENTRY_NAME "'");
+    if (others != 0) {
+        return failure(path, "it exports " + std::to_string(others) +
+                                 " symbols besides '" MERIDIAN_PLUGIN_ENTRY_NAME "', the first is '" +
+                                 shown(first->data(), std::min<size_t>(first->size(), 200)) +
+                                 "'; expected none (meridian_add_plugin() builds it so)");
+    }
+    return {};
+}
+
+// The entry runs code of the plug-in: an exception, though forbidden, must not end the host without a word.
+Result<const meridian_plugin_descriptor*> call_entry(const std::string& path, meridian_plugin_entry entry) {
+    try {
+        if (const meridian_plugin_descriptor* descriptor = entry()) return descriptor;
+    } catch (...) { return failure(path, "'" MERIDIAN_PLUGIN_ENTRY_NAME "' threw an exception"); }
+    return failure(path, "'" MERIDIAN_PLUGIN_ENTRY_NAME "' returned no descriptor");
+}
+
 }  // namespace
 
 std::string_view kind_name(uint32_t kind) {
@@ -217,6 +247,8 @@ Result<LoadedPlugin> load_plugin(std::string_view name_or_path, const std::vecto
                                   std::string(kind_name(static_cast<uint32_t>(kind))));
     }
 
+    if (auto checked = check_exports(*path, file.get()); !checked) return checked.error();
+
     const std::string link = "/proc/self/fd/" + std::to_string(file.get());
     void* handle = ::dlopen(link.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == nullptr) {
@@ -228,8 +260,9 @@ Result<LoadedPlugin> load_plugin(std::string_view name_or_path, const std::vecto
     file.release();
     const auto entry = reinterpret_cast<meridian_plugin_entry>(::dlsym(handle, MERIDIAN_PLUGIN_ENTRY_NAME));
     if (entry == nullptr) return failure(*path, "it does not export '" MERIDIAN_PLUGIN_ENTRY_NAME "'");
-    const meridian_plugin_descriptor* descriptor = entry();
-    if (descriptor == nullptr) return failure(*path, "'" MERIDIAN_PLUGIN_ENTRY_NAME "' returned no descriptor");
+    const auto called = call_entry(*path, entry);
+    if (!called) return called.error();
+    const meridian_plugin_descriptor* descriptor = *called;
     if (std::memcmp(&descriptor->identity, &*identity, sizeof(meridian_identity)) != 0) {
         return failure(*path, "its descriptor says '" + shown(descriptor->identity.name, sizeof identity->name) + "' " +
                                   shown(descriptor->identity.version, sizeof identity->version) +
@@ -240,6 +273,7 @@ Result<LoadedPlugin> load_plugin(std::string_view name_or_path, const std::vecto
                                   " bytes, expected at least " + std::to_string(sizeof(meridian_plugin_descriptor)));
     }
     if (auto checked = check_functions(*path, *descriptor, kind); !checked) return checked.error();
+    if (auto checked = check_declared_keys(*descriptor); !checked) return failure(*path, checked.error().message);
     for (const char* const* extension = descriptor->required_extensions; extension != nullptr && *extension != nullptr;
          ++extension) {
         // This host has no extensions yet.

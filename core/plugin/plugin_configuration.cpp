@@ -168,6 +168,36 @@ Result<Source> find_value(const meridian_config_key& key, const std::string& sec
 
 }  // namespace
 
+Result<void> check_declared_keys(const meridian_plugin_descriptor& descriptor) {
+    if (descriptor.config_key_count == 0) return {};
+    const auto wrong = [](uint64_t index, const std::string& what) {
+        return Error{"its configuration key " + std::to_string(index + 1) + " " + what};
+    };
+    if (descriptor.config_keys == nullptr) return wrong(0, "is missing: there is no list of keys");
+    if (!MERIDIAN_HAS(descriptor.config_keys, meridian_config_key, help)) {
+        return wrong(0, "has " + std::to_string(descriptor.config_keys->struct_size) + " bytes, expected at least " +
+                            std::to_string(sizeof(meridian_config_key)));
+    }
+    std::set<std::string> names = {"plugin"};
+    const auto* at = reinterpret_cast<const unsigned char*>(descriptor.config_keys);
+    for (uint64_t i = 0; i < descriptor.config_key_count; ++i, at += descriptor.config_keys->struct_size) {
+        const auto& key = *reinterpret_cast<const meridian_config_key*>(at);
+        if (key.name == nullptr) return wrong(i, "has no name");
+        const std::string name = key.name;
+        if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
+            return wrong(i, "is called '" + name + "', expected a name of a-z, 0-9 and _");
+        if (!names.insert(name).second) return wrong(i, "is called '" + name + "', which is taken");
+        if (key.type < MERIDIAN_TYPE_STRING || key.type > MERIDIAN_TYPE_CHOICE)
+            return wrong(i,
+                         "('" + name + "') has type " + std::to_string(key.type) + ", which this host does not know");
+        if (key.default_value == nullptr) continue;
+        if (const Normal normal = normalise(key, key.default_value); !normal.value)
+            return wrong(i,
+                         "('" + name + "') has the default '" + key.default_value + "', expected " + normal.expected);
+    }
+    return {};
+}
+
 Environment process_environment() {
     return [](const std::string& name) -> std::optional<std::string> {
         const char* value = std::getenv(name.c_str());

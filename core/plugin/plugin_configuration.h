@@ -33,6 +33,9 @@ Result<Configuration> check_configuration(const LoadedPlugin& plugin, const std:
                                           const std::map<std::string, std::string>& section,
                                           const Environment& environment);
 
+// Whether the keys that a descriptor declares make sense: names, types, ranges, defaults. For the loader.
+Result<void> check_declared_keys(const meridian_plugin_descriptor& descriptor);
+
 // "64MiB" -> 67108864, "4096" -> 4096; units KiB, MiB, GiB, TiB.
 std::optional<int64_t> parse_size(std::string_view text);
 // "250ms", "10s", "5m", "2h", "7d" -> milliseconds; a unit is needed unless the value is 0.

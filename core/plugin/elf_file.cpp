@@ -1,4 +1,4 @@
-#include "plugin/elf_note.h"
+#include "plugin/elf_file.h"
 
 #include <elf.h>
 #include <sys/stat.h>
@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t program_headers_max = 256;
 constexpr size_t note_bytes_max = 64 << 10;
+constexpr size_t symbol_bytes_max = 64 << 20;  // symbols, and their names
 
 #if defined(__x86_64__)
 constexpr uint16_t our_machine = EM_X86_64;
@@ -63,7 +64,45 @@ public:
         return error("not a Meridian plug-in: it has no ELF note of owner '" MERIDIAN_NOTE_OWNER "'");
     }
 
+    Result<std::vector<std::string>> exports() const {
+        std::vector<Elf64_Shdr> sections(header_.e_shnum);
+        if (sections.empty() || header_.e_shentsize != sizeof(Elf64_Shdr) ||
+            !read(header_.e_shoff, sections.data(), sections.size() * sizeof(Elf64_Shdr))) {
+            return error("its exported symbols cannot be checked: it has no section headers");
+        }
+        std::vector<std::string> names;
+        for (const Elf64_Shdr& section : sections) {
+            if (section.sh_type != SHT_DYNSYM) continue;
+            if (section.sh_link >= sections.size()) return error("damaged: its symbols have no names");
+            const Elf64_Shdr& strings = sections[section.sh_link];
+            if (section.sh_size > symbol_bytes_max || strings.sh_size > symbol_bytes_max) {
+                return error("its symbol table has " + std::to_string(section.sh_size + strings.sh_size) +
+                             " bytes, expected at most " + std::to_string(symbol_bytes_max));
+            }
+            std::vector<Elf64_Sym> symbols(section.sh_size / sizeof(Elf64_Sym));
+            if (!read(section.sh_offset, symbols.data(), symbols.size() * sizeof(Elf64_Sym)))
+                return truncated(section.sh_offset, section.sh_size);
+            std::vector<char> text(strings.sh_size + 1, '\0');
+            if (!read(strings.sh_offset, text.data(), strings.sh_size))
+                return truncated(strings.sh_offset, strings.sh_size);
+            for (const Elf64_Sym& symbol : symbols) {
+                if (!is_export(symbol)) continue;
+                if (symbol.st_name >= strings.sh_size) return error("damaged: a symbol's name lies outside the table");
+                std::string name = text.data() + symbol.st_name;
+                if (name[0] == '_' && name[1] != 'Z') continue;
+                names.push_back(std::move(name));
+            }
+        }
+        return names;
+    }
+
 private:
+    static bool is_export(const Elf64_Sym& symbol) {
+        const unsigned visibility = ELF64_ST_VISIBILITY(symbol.st_other);
+        return symbol.st_shndx != SHN_UNDEF && ELF64_ST_BIND(symbol.st_info) != STB_LOCAL &&
+               (visibility == STV_DEFAULT || visibility == STV_PROTECTED);
+    }
+
     bool read(uint64_t offset, void* out, size_t size) const {
         if (size > size_ || offset > size_ - size) return false;
         return ::pread(descriptor_, out, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
@@ -131,6 +170,12 @@ Result<meridian_identity> read_elf_identity(int descriptor, const std::string& p
     ElfFile file(descriptor, path);
     if (auto opened = file.open(); !opened) return opened.error();
     return file.identity();
+}
+
+Result<std::vector<std::string>> read_elf_exports(int descriptor, const std::string& path) {
+    ElfFile file(descriptor, path);
+    if (auto opened = file.open(); !opened) return opened.error();
+    return file.exports();
 }
 
 }  // namespace meridian::plugin
