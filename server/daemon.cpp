@@ -20,6 +20,7 @@
 #include "loop/event_loop.h"
 #include "loop/system_environment.h"
 #include "loop/thread_lane.h"
+#include "metrics/plugin_metrics.h"
 #include "net/edge_loop.h"
 #include "net/listener.h"
 #include "plugin/loader.h"
@@ -197,6 +198,9 @@ private:
         services.log = [](plugin::LogLevel level, std::string_view text) {
             log_line(level_of(level), text, {{"from", "store"}});
         };
+        services.metric = [this](plugin::MetricKind kind, std::string_view name, double value) {
+            plugin_metrics_.report("store", kind, name, value);
+        };
         auto store = plugin::open_store(store_plugin->loaded, store_plugin->configuration, std::move(services));
         if (!store) return store.error();
         store_ = std::move(store).value();
@@ -220,6 +224,8 @@ private:
                                  [&ready](Result<void> result) { ready.set_value(std::move(result)); });
         if (!node_) return Error{"the cryptographic library does not start"};
         shared_->node = node_.get();
+        shared_->store = store_.get();
+        shared_->plugin_metrics = &plugin_metrics_;
         for (auto& each : loops_) each->thread = std::thread([loop = &each->loop] { loop->run(); });
         wait_for(opened);
         return opened.get();
@@ -266,6 +272,7 @@ private:
     ThreadLane commit_lane_{clock_};
     SigningKey signing_key_;
     BoundSocket bound_;
+    PluginMetrics plugin_metrics_;
     std::unique_ptr<node::Store> store_;
     std::unique_ptr<EdgeShared> shared_;
     std::vector<std::unique_ptr<LoopThread>> loops_;

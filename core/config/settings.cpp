@@ -41,6 +41,9 @@ std::string check_key_form(const std::string& value) {
 std::string check_log_level(const std::string& value) {
     return one_of(value, {"error", "warning", "info", "debug"});
 }
+std::string check_metrics(const std::string& value) {
+    return one_of(value, {"local", "admin", "off"});
+}
 std::string check_not_empty(const std::string& value) {
     return value.empty() ? "expected a value" : "";
 }
@@ -103,6 +106,7 @@ const std::vector<Field>& fields() {
         number("server", "stop_timeout_ms", &S::stop_timeout_ms, 0, 3'600'000),
         text("server", "key_form", &S::key_form, check_key_form),
         text("server", "log_level", &S::log_level, check_log_level),
+        text("server", "metrics", &S::metrics, check_metrics),
         text("node", "id", &S::node_id, check_node_id, "MERIDIAN_NODE_ID"),
         number("node", "cache_bytes", &S::cache_bytes, 1 << 20, any_max),
         number("node", "waiting_requests", &S::waiting_requests, 1, 100'000'000),

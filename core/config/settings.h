@@ -36,6 +36,7 @@ struct Settings {
     uint64_t stop_timeout_ms = 5000;  // how long a stopping node waits for what is in flight
     std::string key_form = "auto";    // auto, integer or string
     std::string log_level = "info";   // error, warning, info or debug
+    std::string metrics = "local";    // who may read /metrics: local (this machine, and admin tokens), admin, off
 
     // [node]
     std::string node_id;  // decimal; empty = derived from host name and port

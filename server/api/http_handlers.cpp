@@ -9,6 +9,7 @@
 #include "api/merged_delta.h"
 #include "api/token_api.h"
 #include "base/json_writer.h"
+#include "metrics/metrics_page.h"
 #include "net/edge_loop.h"
 #include "net/websocket_connection.h"
 #include "protocol/http_head.h"
@@ -94,12 +95,24 @@ struct Exchange {
     void answer(HttpResponse response) const { edge.respond(reply_to, number, std::move(response)); }
 };
 
+HttpResponse metrics(EdgeLoop& edge, const HttpRequest& request) {
+    if (request.session && !request.session->claims.permissions.admin) return forbidden();
+    HttpResponse response;
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = metrics_page(edge.shared());
+    return response;
+}
+
 HttpResponse health_ready(EdgeLoop& edge) {
     const bool draining = edge.shared().draining.load(std::memory_order_relaxed);
     const node::NodeStatistics statistics = edge.shared().node->statistics();
     JsonWriter json;
     json.begin_object();
     if (draining || !statistics.writable) {
+        if (!statistics.writable) {
+            json.key("detail");
+            json.string(statistics.unwritable_reason);
+        }
         if (draining) {
             json.key("reason");
             json.string("stopping");
@@ -339,6 +352,8 @@ void handle_request(EdgeLoop& edge, HttpRequest request) {
             return exchange.answer(json_response(R"({"status":"ok"})"));
         case Route::health_ready:
             return exchange.answer(health_ready(edge));
+        case Route::metrics:
+            return exchange.answer(metrics(edge, request));
         case Route::crdt_value:
             return get_value(exchange, request);
         case Route::crdt_ops:

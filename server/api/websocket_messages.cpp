@@ -239,6 +239,7 @@ private:
 }  // namespace
 
 void handle_message(WebSocketConnection& connection, std::string_view payload) {
+    connection.edge().statistics().websocket_messages.add(1);
     MessageHandler handler(connection, payload);
     Result<wire::ClientMessage> message = wire::decode_client_message(payload);
     if (!message) return handler.fail(400, "malformed message");

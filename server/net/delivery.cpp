@@ -10,7 +10,8 @@ void Delivery::miss(const RoomMessage& message) {
     missed_->insert(message.delta->key());
 }
 
-bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms) {
+bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms,
+                        EdgeStatistics& statistics) {
     for (; next_batch_ < room.end(); ++next_batch_) {
         if (!started_) continue;
         const RoomBatch& batch = room.batch(next_batch_);
@@ -20,10 +21,13 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
             // A batch larger than the whole queue is still sent to a reader that keeps up.
             if (queued == 0 || queued + frames->size() <= limits.queue_bytes_max) {
                 output.push(OutputQueue::Kind::delta, frames);
+                statistics.delta_sends.add(1);
+                statistics.delta_bytes.add(frames->size());
                 continue;
             }
         }
         std::string own;
+        bool too_slow = false;
         for (const RoomMessage& message : batch.messages()) {
             if (message.delta) {
                 const std::string& key = message.delta->key();
@@ -32,11 +36,16 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
             const std::string& bytes = message.bytes(form_);
             if (queued + own.size() + bytes.size() > limits.queue_bytes_max && queued + own.size() > 0) {
                 miss(message);
+                too_slow = true;
             } else {
                 append_message(own, Opcode::binary, bytes);
             }
         }
-        if (!own.empty()) output.push(OutputQueue::Kind::delta, std::make_shared<const std::string>(std::move(own)));
+        if (too_slow) statistics.readers_too_slow.add(1);
+        if (own.empty()) continue;
+        statistics.delta_sends.add(1);
+        statistics.delta_bytes.add(own.size());
+        output.push(OutputQueue::Kind::delta, std::make_shared<const std::string>(std::move(own)));
     }
     return !missed_ || missed_->size() <= limits.missed_keys_max;
 }

@@ -97,6 +97,7 @@ void EdgeLoop::adopt_websocket(FileDescriptor socket, HttpResponse grant, std::s
         *this, id, std::move(socket), std::move(grant.websocket_session), grant.key_form, grant.body, std::move(input));
     WebSocketConnection& adopted = *connection;
     connections_.put(id, std::move(connection));
+    statistics_.websockets.add(1);
     if (draining_) adopted.begin_drain();
 }
 
@@ -146,6 +147,7 @@ bool EdgeLoop::on_tick_end() {
 }
 
 void EdgeLoop::on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) {
+    statistics_.deltas.add(1);
     if (Room* room = find_room(namespace_name)) open(*room, {frame, nullptr});
 }
 
@@ -196,7 +198,10 @@ void EdgeLoop::hand_out_batches() {
 
 Room& EdgeLoop::enter_room(const std::string& namespace_name) {
     std::unique_ptr<Room>& room = rooms_[namespace_name];
-    if (!room) room = std::make_unique<Room>(namespace_name);
+    if (!room) {
+        room = std::make_unique<Room>(namespace_name);
+        statistics_.rooms.add(1);
+    }
     return *room;
 }
 
@@ -206,6 +211,7 @@ Room* EdgeLoop::find_room(const std::string& namespace_name) {
 }
 
 void EdgeLoop::leave_room(WebSocketConnection& connection) {
+    statistics_.websockets.subtract(1);
     Room& room = connection.room();
     if (const auto moved = room.leave(connection.room_index())) {
         if (WebSocketConnection* member = find_websocket(*moved)) member->set_room_index(connection.room_index());
@@ -221,6 +227,7 @@ void EdgeLoop::remove_empty_rooms() {
         open_rooms_.erase(std::remove(open_rooms_.begin(), open_rooms_.end(), gone), open_rooms_.end());
         passing_rooms_.erase(std::remove(passing_rooms_.begin(), passing_rooms_.end(), gone), passing_rooms_.end());
         rooms_.erase(room);
+        statistics_.rooms.subtract(1);
     }
     emptied_rooms_.clear();
 }

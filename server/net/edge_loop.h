@@ -18,6 +18,7 @@
 #include "auth/token_cache.h"
 #include "config/settings.h"
 #include "loop/event_loop.h"
+#include "metrics/edge_statistics.h"
 #include "net/connection.h"
 #include "net/http_message.h"
 #include "net/recent_clients.h"
@@ -27,6 +28,7 @@
 namespace meridian::server {
 
 class EdgeLoop;
+class PluginMetrics;
 
 // What all loops share. Built before the loops run; only the atomics change afterwards.
 struct EdgeShared {
@@ -38,6 +40,8 @@ struct EdgeShared {
     Random& random;
     const SigningKey& signing_key;
     node::Node* node = nullptr;
+    const node::Store* store = nullptr;
+    const PluginMetrics* plugin_metrics = nullptr;
     std::vector<EdgeLoop*> loops;
     std::atomic<bool> draining{false};
     std::atomic<size_t> connections{0};
@@ -76,6 +80,8 @@ public:
     uint64_t now_us() const { return shared_.clock.monotonic_us(); }
     TokenCache& tokens() { return tokens_; }
     RateLimiter& rate_limiter() { return rate_limiter_; }
+    EdgeStatistics& statistics() { return statistics_; }
+    const EdgeStatistics& statistics() const { return statistics_; }
     // A buffer that every read of this loop goes through.
     std::string& read_buffer() { return read_buffer_; }
 
@@ -130,6 +136,7 @@ private:
     TokenCache tokens_;
     RateLimiter rate_limiter_;
     RecentClients recent_clients_;
+    EdgeStatistics statistics_;
     std::string read_buffer_;
     std::string date_header_;
     uint64_t date_second_ = 0;

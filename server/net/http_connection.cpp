@@ -1,5 +1,7 @@
 #include "net/http_connection.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -16,6 +18,23 @@ std::string_view bearer_token(const RequestHead& head) {
     const auto header = head.header("authorization");
     if (header && header->substr(0, 7) == "Bearer ") return header->substr(7);
     return {};
+}
+
+// Somebody on this machine, as far as can be seen: what a proxy passes on is not, so its headers are looked for.
+bool is_local(int fd, const RequestHead& head) {
+    for (const char* name : {"forwarded", "x-forwarded-for", "x-real-ip", "via"}) {
+        if (head.header(name)) return false;
+    }
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
+    if (address.ss_family == AF_UNIX) return true;
+    if (address.ss_family == AF_INET) {
+        return (ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24) == 127;
+    }
+    if (address.ss_family != AF_INET6) return false;
+    const in6_addr& ip = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(&ip) || (IN6_IS_ADDR_V4MAPPED(&ip) && ip.s6_addr[12] == 127);
 }
 
 std::string text_header(const RequestHead& head, std::string_view name) {
@@ -121,12 +140,15 @@ void HttpConnection::begin_request(const RequestHead& head) {
     };
 
     auto path = route_path(head.path);
+    const std::string& metrics = edge_.settings().metrics;
+    if (path && path->route == Route::metrics && metrics == "off") path.reset();
     if (!path) {
         HttpResponse not_found = error_response(404, "not_found", "no such path");
         return refuse(std::move(not_found));
     }
     auto request = std::make_unique<HttpRequest>();
-    if (needs_token(path->route)) {
+    const bool open_to_local = path->route == Route::metrics && metrics == "local";
+    if (needs_token(path->route) && !(open_to_local && is_local(socket_.get(), head))) {
         std::string_view token = bearer_token(head);
         std::string from_query;
         if (token.empty()) {
@@ -251,6 +273,7 @@ void HttpConnection::settle() {
         Answer answer = std::move(answers_.front());
         answers_.pop_front();
         ++first_number_;
+        edge_.statistics().http_responses[answer.response.status / 100].add(1);
         if (draining_ && answers_.empty() && !answer.response.websocket_session) answer.close = true;
         std::string bytes = answer_bytes(answer);
         if (answer.response.websocket_session) {

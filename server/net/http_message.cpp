@@ -43,6 +43,10 @@ std::optional<RoutedPath> route_path(std::string_view path) {
         routed.route = Route::health_ready;
         return routed;
     }
+    if (segments.size() == 1 && segments[0] == "metrics") {
+        routed.route = Route::metrics;
+        return routed;
+    }
     // A trailing slash after the last segment names another path.
     if (segments.size() < 4 || segments[0] != "v1" || segments[1] != "namespaces" || path.back() == '/')
         return std::nullopt;

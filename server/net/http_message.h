@@ -17,6 +17,7 @@ namespace meridian::server {
 enum class Route : uint8_t {
     health_live,
     health_ready,
+    metrics,
     crdt_value,
     crdt_ops,
     crdt_sync,
@@ -75,6 +76,7 @@ std::optional<RoutedPath> route_path(std::string_view path);
 // "GET, HEAD" and so on, for `Allow`; and whether a method is among them.
 const char* allowed_methods(Route route);
 bool is_method_allowed(Route route, std::string_view method);
+// Route::metrics: see Settings::metrics.
 bool needs_token(Route route);
 
 // A JSON error body with error, message and detail (client-api.md section 5.1).

@@ -231,7 +231,7 @@ void WebSocketConnection::close(uint16_t code, std::string_view reason) {
 
 bool WebSocketConnection::catch_up() {
     if (closing_) return true;
-    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.wall_ms())) return true;
+    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.wall_ms(), edge_.statistics())) return true;
     close(close_code::try_again_later, "too slow: missed too many keys");
     return false;
 }
