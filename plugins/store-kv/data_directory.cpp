@@ -11,6 +11,7 @@
 
 #include "base/file_descriptor.h"
 #include "file_system.h"
+#include "meridian/plugin.hpp"
 
 namespace meridian::store_kv {
 namespace {
@@ -49,8 +50,9 @@ Result<StoreId> parse_format(const std::string& path, std::string_view text) {
         return Error{path + ": found '" + format + "', expected 'format N'"};
     }
     if (version > directory_format) {
-        return Error{path + ": the directory has format " + std::to_string(version) +
-                     ", written by a newer version; this one reads up to format " + std::to_string(directory_format)};
+        throw abi::Failure(MERIDIAN_NEWER_FORMAT, path + ": the directory has format " + std::to_string(version) +
+                                                      ", written by a newer version; this one reads up to format " +
+                                                      std::to_string(directory_format));
     }
     StoreId out{};
     const std::string_view digits = std::string_view(id).substr(std::min<size_t>(id.size(), 9));
@@ -94,8 +96,8 @@ Result<void> DataDirectory::lock() {
         if (errno != EWOULDBLOCK) return system_error(path);
         std::string holder = read_start(lock_);
         while (!holder.empty() && holder.back() == '\n') holder.pop_back();
-        return Error{path_ + ": in use by process " + (holder.empty() ? "(unknown)" : holder) +
-                     "; one process at a time may use a data directory"};
+        throw abi::Failure(MERIDIAN_IN_USE, path_ + ": in use by process " + (holder.empty() ? "(unknown)" : holder) +
+                                                "; one process at a time may use a data directory");
     }
     const std::string text = std::to_string(::getpid()) + "\n";
     if (::ftruncate(lock_, 0) != 0 ||

@@ -20,7 +20,8 @@ constexpr unsigned directory_format = 1;
 class DataDirectory {
 public:
     // Makes the directory if it does not exist (its parent must), closes it to other users, locks it, reads or writes
-    // FORMAT. `fresh_id` is used for a new store.
+    // FORMAT. `fresh_id` is used for a new store. Throws abi::Failure if another process uses the directory
+    // (MERIDIAN_IN_USE) or a newer version has written it (MERIDIAN_NEWER_FORMAT); what else fails is MERIDIAN_IO.
     static Result<DataDirectory> open(const std::string& path, const StoreId& fresh_id);
     // Writes FORMAT alone into a directory, for backups.
     static Result<void> write_format(const std::string& path, const StoreId& store_id);

@@ -5,7 +5,8 @@
  * Versions
  *   The major version must match exactly; while it is 0 the minor version must match too. From 1.0 on the minor version
  * grows only by fields at the end of structs: a field is read only if the struct_size of the one who filled the struct
- * covers it (MERIDIAN_HAS). Whoever fills a struct sets its struct_size to what it was compiled with.
+ * covers it (MERIDIAN_HAS). Whoever fills a struct sets its struct_size to what it was compiled with; one that does not
+ * cover the fields of the oldest version is MERIDIAN_INVALID.
  *
  * Memory
  *   What a call is given is borrowed until the call returns, on both sides: copy what is needed longer. Nothing
@@ -196,7 +197,8 @@ typedef struct meridian_host {
  *   log        entries numbered by position, contiguous from 1, written in groups that are each all or nothing
  *   metadata   small named values, written together with a group
  *   snapshots  one row a key: the key's state and the log position it reflects. A later call, never ahead of the log.
- * Limits: namespace 1..255 bytes without NUL; key 1..4096 bytes; metadata name 1..480 bytes; a group at most 1 GiB.
+ * Limits: namespace 1..255 bytes without NUL; key 1..4096 bytes; metadata name 1..480 bytes; a group at most 1 GiB;
+ * a page at least 1 item. What is outside of them is MERIDIAN_INVALID, at the submit or by `done`.
  */
 
 typedef struct meridian_key_name {
@@ -224,7 +226,8 @@ typedef struct meridian_metadata_write {
     meridian_bytes value;
 } meridian_metadata_write;
 
-/* Arrays are stepped through by the struct_size of their first element. */
+/* Arrays are stepped through by the struct_size of their first element. A group has at least one entry or metadata
+ * write; of several writes of one name the last counts. */
 typedef struct meridian_commit_group {
     uint32_t struct_size;
     uint32_t reserved;
