@@ -123,7 +123,7 @@ std::shared_ptr<RecordsCall> make_records_call(const std::string& function) {
     call->sink.record = [](void* context, const meridian_key_record* record) {
         auto& self = *static_cast<RecordsCall*>(context);
         const Call::Event event(self);
-        self.result.records.push_back(record_of(*record));
+        if (event.counts()) self.result.records.push_back(record_of(*record));
     };
     call->sink.done = plain_done<RecordsCall>;
     return call;
@@ -134,7 +134,7 @@ std::shared_ptr<LogCall> make_log_call(const std::string& function) {
     call->sink.entry = [](void* context, const meridian_log_entry* entry) {
         auto& self = *static_cast<LogCall*>(context);
         const Call::Event event(self);
-        self.result.entries.push_back(entry_of(*entry));
+        if (event.counts()) self.result.entries.push_back(entry_of(*entry));
     };
     call->sink.done = [](void* context, meridian_status status, meridian_bytes message, uint64_t next_position,
                          uint32_t gone, uint64_t floor) {
@@ -153,7 +153,7 @@ std::shared_ptr<NamesCall> make_names_call(const std::string& function) {
     call->sink.name = [](void* context, const meridian_key_name* name, uint64_t deadline_ms) {
         auto& self = *static_cast<NamesCall*>(context);
         const Call::Event event(self);
-        self.result.names.push_back({name_of(*name), deadline_ms});
+        if (event.counts()) self.result.names.push_back({name_of(*name), deadline_ms});
     };
     call->sink.done = [](void* context, meridian_status status, meridian_bytes message, uint32_t more) {
         auto& self = *static_cast<NamesCall*>(context);
@@ -172,7 +172,7 @@ std::shared_ptr<ValuesCall> make_values_call(const std::string& function) {
         Value out;
         out.name = text_of(name);
         if (present != 0) out.value = text_of(value);
-        self.result.values.push_back(std::move(out));
+        if (event.counts()) self.result.values.push_back(std::move(out));
     };
     call->sink.done = plain_done<ValuesCall>;
     return call;
@@ -185,7 +185,7 @@ std::shared_ptr<RowsCall> make_rows_call(const std::string& function) {
         const Call::Event event(self);
         Record record = record_of(row->record);
         record.name = name_of(row->name);
-        self.result.rows.push_back({std::move(record), row->version});
+        if (event.counts()) self.result.rows.push_back({std::move(record), row->version});
     };
     call->sink.done = [](void* context, meridian_status status, meridian_bytes message, uint64_t next_position,
                          uint64_t next_sequence) {

@@ -53,7 +53,8 @@ public:
         ~Event();
         Event(const Event&) = delete;
         Event& operator=(const Event&) = delete;
-        // REQUIRES: called at most once, from `done`.
+        // Whether what comes belongs to the answer: not after `done`.
+        bool counts() const { return call_.faults_.done_count == 0; }
         void done(meridian_status status, meridian_bytes message);
 
     private:

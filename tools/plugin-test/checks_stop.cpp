@@ -123,6 +123,7 @@ void nothing_is_called_after_stop(Fixture& fixture) {
     submit_load(store, 100);
     store.snapshot("room", "a", 0, "state");
     store.stop();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     store.close();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     for (const auto& call : all_calls())

@@ -19,6 +19,9 @@ namespace {
 using namespace meridian;
 using namespace meridian::plugin_test;
 
+// Without it there is nothing to check.
+constexpr const char* first_check = "the loader accepts the file";
+
 constexpr int exit_failed = 1;
 constexpr int exit_unusable = 2;
 
@@ -75,6 +78,10 @@ int run_checks(const std::vector<Check>& checks, const RunOptions& options) {
         std::cout << std::flush;
         if (!passed) failed += 1;
         if (result.outcome == Outcome::skipped) skipped += 1;
+        if (!passed && check.name == first_check) {
+            std::cout << "Bail out! The plug-in cannot be loaded.\n";
+            return exit_failed;
+        }
     }
     if (transport) {
         std::cout << "ok " << ++number << " - the contract of transports # SKIP this kit does not cover it yet\n";

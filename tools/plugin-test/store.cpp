@@ -188,6 +188,9 @@ std::vector<Name> Store::all_keys(const std::string& namespace_name, uint64_t co
         const auto page = keys(namespace_name, after, count_max);
         require(page.names.size() <= count_max, "scan_keys: found " + std::to_string(page.names.size()) +
                                                     " names in a page, expected at most " + std::to_string(count_max));
+        require(page.names.empty() || !after || page.names.front().name > *after,
+                "scan_keys: a page begins at " + (page.names.empty() ? "" : to_string(page.names.front().name)) +
+                    ", expected a name greater than 'after', " + (after ? to_string(*after) : ""));
         for (const DueName& name : page.names) names.push_back(name.name);
         more = page.more;
         require(!more || !page.names.empty(), "scan_keys: an empty page that says that there are more names");
