@@ -188,8 +188,11 @@ Result<RecoveredLog> recover_log(FileSystem& file_system, const LogRecoveryReque
         SegmentScan scan(segment, point.offset, point.sequence, point.position);
         if (auto done = scan.run(sequence_end, visitor, out); !done) return done.error();
         if (last) {
-            if (auto judged = scan.judge_tail(request.sequence_known, out); !judged) return judged.error();
-            if (auto settled = scan.settle_tail(); !settled) return settled.error();
+            const bool as_closed = request.closed && segment.next_sequence == request.sequence_known + 1;
+            if (!as_closed) {
+                if (auto judged = scan.judge_tail(request.sequence_known, out); !judged) return judged.error();
+                if (auto settled = scan.settle_tail(); !settled) return settled.error();
+            }
         }
         point = {segment.header.number + 1, segment_header_size, segment.next_sequence, segment.next_position};
     }

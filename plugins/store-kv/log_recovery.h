@@ -6,6 +6,8 @@
 // an intact record that says that the missing one was on stable storage, the log is damaged and opening fails;
 // otherwise it is the unfinished tail, which nobody was told about.
 //
+// After a clean close the snapshot database says where the log ends, and nothing is searched for.
+//
 // What was written before a failed sync may sit in the page cache only: the last batch is therefore written and
 // synced again before it counts.
 #pragma once
@@ -32,6 +34,7 @@ struct LogRecoveryRequest {
     StoreId store_id{};
     LogPoint start;               // as the snapshot database says
     uint64_t sequence_known = 0;  // the snapshot database knows of records up to this one
+    bool closed = false;          // and nothing was written after it
 };
 
 struct RecoveredLog {

@@ -3,11 +3,29 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 
 namespace meridian::store_kv {
 namespace {
 
 constexpr size_t read_size = 1 << 20;
+constexpr size_t generation_offset = 8;  // within a record's header
+
+// The first multiple of record_alignment at which a record's header may be of this generation; if there is none, the
+// first at which there is no whole header left.
+size_t find_generation(std::string_view bytes, uint64_t generation) {
+    char wanted[sizeof generation];
+    for (size_t i = 0; i < sizeof wanted; ++i) wanted[i] = static_cast<char>(generation >> (8 * i));
+    uint64_t pattern = 0;
+    std::memcpy(&pattern, wanted, sizeof pattern);
+    size_t at = 0;
+    for (; at + record_header_size <= bytes.size(); at += record_alignment) {
+        uint64_t found = 0;
+        std::memcpy(&found, bytes.data() + at + generation_offset, sizeof found);
+        if (found == pattern) break;
+    }
+    return at;
+}
 
 }  // namespace
 
@@ -95,11 +113,14 @@ std::optional<uint64_t> SegmentReader::find_later() {
     std::optional<uint64_t> synced;
     uint64_t candidate = offset_;
     while (load(candidate, record_header_size)) {
+        // Most of what is passed over is not of this generation: that alone is looked at.
+        const std::string_view loaded = at(candidate, static_cast<size_t>(buffer_offset_ + buffer_.size() - candidate));
+        const size_t skipped = find_generation(loaded, segment_.header.number);
+        candidate += skipped;
+        if (skipped + record_header_size > loaded.size()) continue;
         const RecordHeader header = decode_record_header(at(candidate, record_header_size));
         const uint64_t size = record_size(header.length);
-        const bool plausible =
-            header.generation == segment_.header.number && header.length != 0 && size <= end_ - candidate;
-        if (plausible) {
+        if (header.length != 0 && size <= end_ - candidate) {
             if (!load(candidate, static_cast<size_t>(size))) break;
             if (record_intact(header, at(candidate + record_header_size, header.length), segment_.header.salt)) {
                 synced = std::max(synced.value_or(0), header.synced_sequence);

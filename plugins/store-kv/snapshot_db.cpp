@@ -306,6 +306,7 @@ Result<void> WriteTransaction::put_state(const DatabaseState& state) {
     body.varint(state.recovery.sequence);
     body.varint(state.recovery.position);
     body.varint(state.sequence_known);
+    body.u8(state.closed ? 1 : 0);
     return put(db_->system_, state_key, seal(state_key, body.data()));
 }
 
@@ -506,7 +507,9 @@ Result<DatabaseState> SnapshotDb::state() const {
     state.recovery.sequence = reader.varint();
     state.recovery.position = reader.varint();
     state.sequence_known = reader.varint();
-    if (!reader.ok() || !reader.at_end()) return Error{directory_ + ": its state is malformed"};
+    const uint8_t closed = reader.u8();
+    state.closed = closed == 1;
+    if (!reader.ok() || !reader.at_end() || closed > 1) return Error{directory_ + ": its state is malformed"};
     return state;
 }
 

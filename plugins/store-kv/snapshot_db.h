@@ -35,6 +35,7 @@ struct DatabaseState {
     StoreId store_id{};
     LogPoint recovery;            // everything before this point is in the database
     uint64_t sequence_known = 0;  // the log was on stable storage up to this record when this was written
+    bool closed = false;          // that was its last record: the store has been closed, and not opened since
 };
 
 class SnapshotDb;

@@ -70,7 +70,7 @@ void KvStore::open() {
                    ", the directory is of store " + hexadecimal(directory_->store_id()));
         }
         recovery_ = known.recovery;
-        sequence_known_ = known.sequence_known;
+        known_ = known;
     }
 
     spares_ =
@@ -95,6 +95,11 @@ void KvStore::open() {
         if (auto made = SnapshotDb::create(snapshots_path, options_.map_size, database_state()); !made)
             refuse(made.error().message);
         database_ = required(SnapshotDb::open(snapshots_path, options_.map_size));
+    } else if (known_.closed) {
+        // From the first record on it is not closed any more.
+        auto transaction = required(database_->write());
+        if (auto put = transaction.put_state(database_state()); !put) refuse(put.error().message);
+        if (auto done = transaction.commit(); !done) refuse(done.error().message);
     }
     const std::lock_guard lock(state_mutex_);
     refresh_usage();
@@ -121,7 +126,8 @@ void KvStore::recover() {
     request.directory = log_path;
     request.store_id = directory_->store_id();
     request.start = recovery_;
-    request.sequence_known = sequence_known_;
+    request.sequence_known = known_.sequence_known;
+    request.closed = known_.closed;
     const uint64_t started_us = host_.monotonic_us();
     std::optional<ReadTransaction> database;
     if (!created_) database.emplace(required(database_->read()));

@@ -144,8 +144,8 @@ private:
 
     std::unique_ptr<SparePool> spares_;
     std::unique_ptr<LogWriter> writer_;
-    LogPoint recovery_;            // of the upkeep thread: as the database has it
-    uint64_t sequence_known_ = 0;  // as the database had it at open
+    LogPoint recovery_;    // of the upkeep thread: as the database has it
+    DatabaseState known_;  // as the database had it at open
 
     bool created_ = false;
     uint64_t opening_next_position_ = 1;

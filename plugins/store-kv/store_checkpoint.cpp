@@ -224,6 +224,7 @@ Result<void> KvStore::advance_recovery(bool to_the_end) {
     if (point.segment == recovery_.segment && !to_the_end) return {};
     DatabaseState state = database_state();
     state.recovery = point;
+    state.closed = to_the_end;
     for (size_t forgotten = slice_rows_max; forgotten == slice_rows_max;) {
         auto transaction = database_->write();
         if (!transaction) return transaction.error();

@@ -31,6 +31,7 @@ public:
     bool kill();
     // How it ended, for messages.
     std::string ending() const;
+    int ending_status() const { return status_; }  // as waitpid gives it
 
 private:
     pid_t process_ = -1;

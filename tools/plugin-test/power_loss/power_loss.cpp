@@ -181,6 +181,14 @@ private:
             if (passed_ms() >= 120'000) break;
             std::this_thread::sleep_for(std::chrono::microseconds(200));
         }
+        const bool closes = status().phase == Phase::open && random_() % 8 == 0;
+        if (closes) {
+            status().close_wanted = 1;
+            const uint64_t until_ms = random_() % 40;
+            for (uint64_t i = 0; i < until_ms && child.running(); ++i) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            }
+        }
         const bool killed = child.kill();
         const Phase phase = status().phase;
         if (phase == Phase::failed) return status().text;
@@ -188,7 +196,8 @@ private:
             return std::string("the store could not be opened: ") + status().text;
         }
         if (phase == Phase::open_failed) return {};
-        if (!killed) return "the child ended by itself, " + child.ending() + "; see " + child.output_path;
+        if (!killed && !(closes && child.ending_status() == 0))
+            return "the child ended by itself, " + child.ending() + "; see " + child.output_path;
         if (passed_ms() >= 120'000) return "the store did nothing for two minutes";
         return {};
     }
@@ -320,9 +329,10 @@ int power_loss_child(int argc, char** argv) {
     }
     Workload workload(**store, status, std::strtoull(argv[5], nullptr, 10), std::strtoull(argv[6], nullptr, 10),
                       {faults != "none", faults == "reads"});
-    if (workload.begin()) workload.run();
+    if (!workload.begin()) return 1;
+    workload.run();
     (*store)->close();
-    return 1;
+    return status.phase == Phase::open ? 0 : 1;
 }
 
 }  // namespace meridian::plugin_test

@@ -5,7 +5,7 @@
 //   - a child process, with the preloaded shim (journal_format.h says what that writes), opens the store and loads it:
 //     several writers, groups of varied size, metadata, snapshots, a floor that advances; some children meet EIO or
 //     ENOSPC in a system call on the way;
-//   - it is killed by SIGKILL at a time drawn from the seed, also while it opens the store;
+//   - it is killed by SIGKILL at a time drawn from the seed, also while it opens or closes the store;
 //   - a random part of what no sync had made durable is rolled back: writes whole, by pages or by sectors, sizes,
 //     creations, renames, removals;
 //   - another process opens a copy of what is left, without the shim, and checks: every acknowledged group is there,

@@ -26,6 +26,7 @@ void RunStatus::clear_child() {
     unknown_groups = 0;
     beat_submitted = 0;
     beat_acknowledged = 0;
+    close_wanted = 0;
     opened_beat[0] = '\0';
     text[0] = '\0';
 }

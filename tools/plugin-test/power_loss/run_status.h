@@ -26,8 +26,9 @@ struct RunStatus {
     std::atomic<uint64_t> unknown_groups;
     std::atomic<uint64_t> beat_submitted;  // counters of groups that have metadata only
     std::atomic<uint64_t> beat_acknowledged;
-    char opened_beat[64];  // value of that metadata after opening
-    char text[1024];       // open_failed: why; failed: what the store did that it must not
+    std::atomic<uint64_t> close_wanted;  // 1, set by the runner: stop writing and close the store
+    char opened_beat[64];                // value of that metadata after opening
+    char text[1024];                     // open_failed: why; failed: what the store did that it must not
 
     // Kept over all children.
     std::atomic<uint64_t> snapshot_acknowledged[key_count];  // position of the newest snapshot

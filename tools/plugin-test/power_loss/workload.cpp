@@ -73,7 +73,7 @@ void Workload::violation(const std::string& what) {
 
 bool Workload::finished() {
     const std::lock_guard lock(mutex_);
-    return finished_;
+    return finished_ || status_.close_wanted != 0;
 }
 
 void Workload::write(uint64_t thread) {

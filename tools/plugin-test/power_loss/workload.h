@@ -27,7 +27,8 @@ public:
     Workload(node::Store& store, RunStatus& status, uint64_t seed, uint64_t run, ExpectedFaults faults);
     // Reads back what the store has, then announces that it is open. False: the store did what it must not.
     bool begin();
-    // Returns only when the store has done something that it must not, which the status tells then.
+    // Returns when the runner wants the store closed, or it has done something that it must not, which the status
+    // tells.
     void run();
 
 private:
