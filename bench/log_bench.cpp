@@ -1,5 +1,6 @@
 // The log of store-kv alone, against a bare group-commit loop in the same run; and recovery.
 //
+//   log-bench                                  both of
 //   log-bench commit [DIRECTORY] [SECONDS]     64 writers, one 200-byte record each, waiting for its durability
 //   log-bench recovery [DIRECTORY]             1,000,000 records over 10,000 keys: open, and read every key
 //
@@ -24,19 +25,15 @@
 #include <thread>
 #include <vector>
 
-#include "plugin/store_adapter.h"
+#include "store_bench.h"
 
 namespace {
 
+using namespace meridian::bench;
 using meridian::node::CommitStatus;
-using Time = std::chrono::steady_clock;
 
 constexpr int writers = 64;
 constexpr size_t payload_size = 200;
-
-double seconds_since(Time::time_point start) {
-    return std::chrono::duration<double>(Time::now() - start).count();
-}
 
 // CPU time of this process: steadier than the clock on a machine that does other things.
 double cpu_seconds() {
@@ -48,92 +45,11 @@ double cpu_seconds() {
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-[[noreturn]] void die(const std::string& what) {
-    std::fprintf(stderr, "%s\n", what.c_str());
-    std::exit(1);
-}
-
-class BenchHost : public meridian::Clock, public meridian::Random, public meridian::Lane {
-public:
-    uint64_t wall_ms() const override {
-        return static_cast<uint64_t>(
-            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-                .count());
-    }
-    uint64_t monotonic_us() const override {
-        return static_cast<uint64_t>(
-            std::chrono::duration_cast<std::chrono::microseconds>(Time::now().time_since_epoch()).count());
-    }
-    void fill(void* bytes, size_t size) override {
-        std::random_device device;
-        auto* at = static_cast<unsigned char*>(bytes);
-        for (size_t i = 0; i < size; ++i) at[i] = static_cast<unsigned char>(device());
-    }
-    void post(meridian::Task) override { die("the store refused a call"); }
-    void post_after(uint64_t, meridian::Task) override {}
-};
-
-BenchHost host;
-
-std::unique_ptr<meridian::node::Store> open_store(const std::string& directory) {
-    static const auto plugin = meridian::plugin::load_plugin(STORE_KV_PATH, {}, meridian::plugin::Kind::store);
-    if (!plugin) die(plugin.error().message);
-    auto configuration =
-        meridian::plugin::check_configuration(*plugin, "[store]", {{"directory", directory}},
-                                              [](const std::string&) { return std::optional<std::string>(); });
-    if (!configuration) die(configuration.error().message);
-    meridian::plugin::HostServices services;
-    services.clock = &host;
-    services.random = &host;
-    services.lane = &host;
-    services.log = [](meridian::plugin::LogLevel level, std::string_view text) {
-        if (level >= meridian::plugin::LogLevel::information) {
-            std::printf("    %.*s\n", static_cast<int>(text.size()), text.data());
-        }
-    };
-    auto store = meridian::plugin::open_store(*plugin, *configuration, services);
-    if (!store) die(store.error().message);
-    return std::move(*store);
-}
-
-// One waiting writer.
-struct Waiter {
-    std::mutex mutex;
-    std::condition_variable wake;
-    bool done = false;
-    void finish() {
-        const std::lock_guard lock(mutex);
-        done = true;
-        wake.notify_one();
-    }
-    void wait() {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [this] { return done; });
-        done = false;
-    }
-};
-
-// `submit` begins one durable write and calls finish() of the waiter when it is done. Gives writes a second.
-double run_writers(double seconds, const std::function<void(int writer, Waiter& waiter)>& submit) {
-    std::vector<std::thread> threads;
-    std::vector<uint64_t> counts(writers, 0);
+// Writes a second.
+double rate_of(double seconds, const std::function<void(int writer, Waiter& waiter)>& submit) {
     const auto start = Time::now();
-    for (int w = 0; w < writers; ++w) {
-        threads.emplace_back([&, w] {
-            Waiter waiter;
-            uint64_t count = 0;
-            while (seconds_since(start) < seconds) {
-                submit(w, waiter);
-                waiter.wait();
-                ++count;
-            }
-            counts[static_cast<size_t>(w)] = count;
-        });
-    }
-    for (auto& thread : threads) thread.join();
-    uint64_t sum = 0;
-    for (const uint64_t count : counts) sum += count;
-    return static_cast<double>(sum) / seconds_since(start);
+    const size_t count = run_writers(writers, seconds, submit).size();
+    return static_cast<double>(count) / seconds_since(start);
 }
 
 double bare_loop(const std::string& path, double seconds) {
@@ -172,7 +88,7 @@ double bare_loop(const std::string& path, double seconds) {
         }
     });
     const std::string record(payload_size, 'r');
-    const double rate = run_writers(seconds, [&](int, Waiter& waiter) {
+    const double rate = rate_of(seconds, [&](int, Waiter& waiter) {
         const std::lock_guard lock(mutex);
         buffer += record;
         waiting.push_back(&waiter);
@@ -192,21 +108,11 @@ double bare_loop(const std::string& path, double seconds) {
 double store_loop(const std::string& directory, double seconds) {
     auto store = open_store(directory);
     std::this_thread::sleep_for(std::chrono::seconds(1));  // lets the store preallocate, like the bare loop
-    std::mutex mutex;
-    uint64_t position = 1;
-    const std::string payload(payload_size, 'r');
-    const double rate = run_writers(seconds, [&](int writer, Waiter& waiter) {
-        meridian::node::CommitGroup group;
-        group.entries.resize(1);
-        group.entries[0].name = {"bench", "key-" + std::to_string(writer)};
-        group.entries[0].payload = payload;
-        const std::lock_guard lock(mutex);
-        group.entries[0].position = position++;
-        store->commit(std::move(group), [&waiter](meridian::node::CommitResult result) {
-            if (result.status != CommitStatus::durable) die(result.message);
-            waiter.finish();
-        });
-    });
+    double rate = 0;
+    {
+        GroupCommitter committer(*store, 1, std::string(payload_size, 'r'));
+        rate = rate_of(seconds, [&](int writer, Waiter& waiter) { committer.submit(writer, waiter); });
+    }
     store->close();
     return rate;
 }
@@ -289,16 +195,12 @@ void bench_recovery(const std::string& base) {
 
 int main(int argc, char** argv) {
     const std::string what = argc > 1 ? argv[1] : "";
-    std::string base = std::string(argc > 2 ? argv[2] : "/tmp") + "/meridian-log-bench-XXXXXX";
-    if (::mkdtemp(base.data()) == nullptr) die("cannot make " + base);
-    if (what == "commit") {
-        bench_commit(base, argc > 3 ? std::atof(argv[3]) : 3);
-    } else if (what == "recovery") {
-        bench_recovery(base);
-    } else {
-        std::filesystem::remove_all(base);
-        die("usage: log-bench commit|recovery [DIRECTORY] [SECONDS]");
+    if (!what.empty() && what != "commit" && what != "recovery") {
+        die("usage: log-bench [commit|recovery] [DIRECTORY] [SECONDS]");
     }
+    const std::string base = make_directory(argc > 2 ? argv[2] : "/tmp");
+    if (what != "recovery") bench_commit(base, argc > 3 ? std::atof(argv[3]) : 3);
+    if (what != "commit") bench_recovery(base);
     std::filesystem::remove_all(base);
     return 0;
 }
