@@ -17,7 +17,7 @@ public:
             on_host_thread() = true;
             try {
                 while (!stop_) function();
-            } catch (const Failed& failure) {
+            } catch (const std::exception& failure) {
                 const std::lock_guard lock(mutex_);
                 if (failure_.empty()) failure_ = failure.what();
             }
@@ -68,7 +68,7 @@ void check_record(const Record& record, uint64_t acknowledged) {
 }
 
 void check_log_page(const LogResult& page, uint64_t from) {
-    if (page.gone) return;
+    if (page.gone || page.status == MERIDIAN_BUSY) return;
     require_equal(page.status, MERIDIAN_OK, "status of read_log");
     require_equal(page.next_position, from + page.entries.size(), "next_position of a page");
     require((page.next_position - 1) % group_size == 0,
@@ -83,6 +83,7 @@ void readers_see_whole_groups(Fixture& fixture) {
         threads.start([&] {
             const uint64_t known = acknowledged;
             const auto result = store.submit_read_keys({{"room", "a"}})->wait();
+            if (result.status == MERIDIAN_BUSY) return;
             require(result.ok() && result.records.size() == 1, "read_keys failed under load");
             check_record(result.records.front(), known);
         });
@@ -92,6 +93,7 @@ void readers_see_whole_groups(Fixture& fixture) {
         const uint64_t from = known * group_size + 1;
         check_log_page(store.submit_read_log(from, 1000, 64 << 20)->wait(), from);
         const auto values = store.submit_read_metadata({"groups"})->wait();
+        if (values.status == MERIDIAN_BUSY) return;
         const uint64_t groups = values.values.at(0).value ? std::stoull(*values.values[0].value) : 0;
         require(groups >= known, "metadata of an acknowledged group cannot be read");
     });

@@ -1,5 +1,7 @@
 #include "store.h"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "check.h"
@@ -141,7 +143,12 @@ uint64_t Store::put(const std::string& namespace_name, const std::string& key, c
 }
 
 void Store::put_group(Group group) {
-    succeeded(commit(std::move(group)), "commit");
+    StatusResult result = commit(group);
+    while (result.status == MERIDIAN_BUSY) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        result = commit(group);
+    }
+    succeeded(std::move(result), "commit");
 }
 
 void Store::put_metadata(const std::string& name, std::optional<std::string> value) {

@@ -63,7 +63,7 @@ public:
     }
 
     StatusResult commit(Group group) { return committed(submit_commit(std::move(group))); }
-    // Position of the entry, which is a group of its own.
+    // Position of the entry, which is a group of its own. While the store is busy these try again.
     uint64_t put(const std::string& namespace_name, const std::string& key, const std::string& payload,
                  uint64_t deadline_ms = 0);
     void put_group(Group group);
