@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -57,6 +59,17 @@ KitRun run_kit(const std::vector<std::string>& arguments) {
     return run;
 }
 
+std::vector<std::string> all_checks() {
+    FILE* const pipe = ::popen((quoted(KIT) + " --list").c_str(), "r");
+    CPPUNIT_ASSERT(pipe != nullptr);
+    std::vector<std::string> names;
+    char line[512];
+    while (std::fgets(line, sizeof line, pipe) != nullptr) names.emplace_back(line, std::strcspn(line, "\n"));
+    CPPUNIT_ASSERT_EQUAL(0, ::pclose(pipe));
+    CPPUNIT_ASSERT(!names.empty());
+    return names;
+}
+
 std::string joined(const std::set<std::string>& names) {
     std::string out;
     for (const std::string& name : names) out += "\n  " + name;
@@ -69,6 +82,7 @@ class KitTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(passes_a_volatile_store_and_skips_what_it_cannot_keep);
     CPPUNIT_TEST(fails_each_defect_at_its_check);
     CPPUNIT_TEST(every_check_fails_for_some_defect);
+    CPPUNIT_TEST(the_page_says_what_every_check_is_for);
     CPPUNIT_TEST(fails_defects_of_the_descriptor);
     CPPUNIT_TEST(survives_a_plugin_that_crashes_or_hangs);
     CPPUNIT_TEST(refuses_what_it_cannot_test);
@@ -120,16 +134,18 @@ public:
                                         "a struct without a size is refused", "a missing backup is not supported",
                                         "a page of nothing is refused"};
         for (const Expectation& expectation : expectations) proven.insert(expectation.check);
-        FILE* const pipe = ::popen((quoted(KIT) + " --list").c_str(), "r");
-        CPPUNIT_ASSERT(pipe != nullptr);
         std::set<std::string> unproven;
-        char line[512];
-        while (std::fgets(line, sizeof line, pipe) != nullptr) {
-            line[std::strcspn(line, "\n")] = '\0';
-            if (proven.count(line) == 0) unproven.insert(line);
+        for (const std::string& name : all_checks()) {
+            if (proven.count(name) == 0) unproven.insert(name);
         }
-        CPPUNIT_ASSERT_EQUAL(0, ::pclose(pipe));
         CPPUNIT_ASSERT_EQUAL_MESSAGE("checks that no store here fails:" + joined(unproven), size_t{0}, unproven.size());
+    }
+
+    void the_page_says_what_every_check_is_for() {
+        std::ifstream file(PAGE);
+        const std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        for (const std::string& name : all_checks())
+            CPPUNIT_ASSERT_MESSAGE(name, page.find("\n- `" + name + "`") != std::string::npos);
     }
 
     void fails_defects_of_the_descriptor() {
