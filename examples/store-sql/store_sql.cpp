@@ -4,6 +4,7 @@
 // transaction: the sync of that transaction is the cost of them all. What calls on other threads need is in atomics, or
 // under a mutex that is never held during a statement.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,13 +36,44 @@ void sync_directory(const std::string& path) {
     if (!synced) throw Failure(MERIDIAN_IO, path + ": " + std::strerror(code));
 }
 
+// Held while the store is open, with the holder's process id in it: SQLite would refuse a second process too, but could
+// not say who the first is.
+class LockFile {
+public:
+    explicit LockFile(const std::string& path) : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+        if (file_ < 0) throw Failure(MERIDIAN_IO, path + ": " + std::strerror(errno));
+        char holder[32] = "";
+        if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+            const bool read = ::pread(file_, holder, sizeof holder - 1, 0) > 0;
+            ::close(file_);
+            throw Failure(MERIDIAN_IN_USE, path + ": in use by process " + (read ? holder : "unknown"));
+        }
+        const int size = std::snprintf(holder, sizeof holder, "%d", static_cast<int>(::getpid()));
+        if (::ftruncate(file_, 0) != 0 || ::pwrite(file_, holder, static_cast<size_t>(size), 0) != size) {
+            const int code = errno;
+            ::close(file_);
+            throw Failure(MERIDIAN_IO, path + ": " + std::strerror(code));
+        }
+    }
+    ~LockFile() { ::close(file_); }
+    LockFile(const LockFile&) = delete;
+    LockFile& operator=(const LockFile&) = delete;
+
+private:
+    const int file_;
+};
+
+std::string make_directory(const std::string& path) {
+    if (::mkdir(path.c_str(), 0700) == 0) {
+        sync_directory(std::filesystem::absolute(path).parent_path().string());
+    } else if (errno != EEXIST) {
+        throw Failure(MERIDIAN_IO, path + ": " + std::strerror(errno));
+    }
+    return path;
+}
+
 // Opens the database in its directory. The names of new files are on the disk when this returns.
 std::unique_ptr<Database> open_database(Host host, const std::string& directory) {
-    if (::mkdir(directory.c_str(), 0700) == 0) {
-        sync_directory(std::filesystem::absolute(directory).parent_path().string());
-    } else if (errno != EEXIST) {
-        throw Failure(MERIDIAN_IO, directory + ": " + std::strerror(errno));
-    }
     StoreId fresh_id{};
     host.random(fresh_id.data(), fresh_id.size());
     const std::string file = directory + "/store.db";
@@ -64,7 +96,9 @@ public:
     SqlStore(Host host, const Config& config)
         : host_(host),
           log_bytes_max_(static_cast<uint64_t>(config.integer("log_bytes_max"))),
-          database_(open_database(host, std::string(config.text("directory")))),
+          directory_(make_directory(std::string(config.text("directory")))),
+          lock_(directory_ + "/LOCK"),
+          database_(open_database(host, directory_)),
           opening_next_position_(database_->next_position()),
           opening_floor_(database_->floor()),
           stale_(database_->stale_keys()) {
@@ -340,6 +374,8 @@ private:
 
     const Host host_;
     const uint64_t log_bytes_max_;
+    const std::string directory_;
+    const LockFile lock_;
     const std::unique_ptr<Database> database_;  // of the queue's thread
     const uint64_t opening_next_position_;
     const uint64_t opening_floor_;
