@@ -8,57 +8,60 @@
 
 #include "meridian/plugin.h"
 
-#define FIELD(type, field) " " #field "@" << offsetof(type, field)
+#define FIELD(type, field) " " #field "@" << offsetof(type, field) << "+" << sizeof(type::field)
 
 namespace {
 
 constexpr uint32_t table_major = 0;
 constexpr uint32_t table_minor = 1;
 
-// "name size: field@offset ...", a struct from the start of a line to the next that does not begin with a blank.
+// "name size: field@offset+size ...", a struct from the start of a line to the next that does not begin with a blank.
 const char* const table = R"(
-meridian_bytes 16: data@0 size@8
-meridian_error 16: struct_size@0 text_size@4 text@8
-meridian_identity 96: magic@0 struct_size@8 abi_major@12 abi_minor@16 kind@20 name@24 version@72
-meridian_note 120: owner_size@0 identity_size@4 type@8 owner@12 identity@24
-meridian_config_key 72: struct_size@0 type@4 flags@8 reserved@12 name@16 default_value@24 minimum@32
-    maximum@40 choices@48 environment@56 help@64
-meridian_config_value 24: name@0 value@8
-meridian_config 16: struct_size@0 count@4 values@8
-meridian_host 72: struct_size@0 reserved@4 context@8 log@16 wall_ms@24 monotonic_us@32 random@40 metric@48
-    timer@56 get_extension@64
-meridian_key_name 32: namespace_name@0 key@16
-meridian_log_entry 104: struct_size@0 reserved@4 position@8 origin_node_id@16 origin_incarnation@24
-    origin_sequence@32 wall_ms@40 deadline_ms@48 name@56 payload@88
-meridian_metadata_write 40: struct_size@0 remove@4 name@8 value@24
-meridian_commit_group 40: struct_size@0 reserved@4 entries@8 entry_count@16 metadata@24 metadata_count@32
-meridian_status_sink 24: struct_size@0 reserved@4 context@8 done@16
-meridian_key_record 112: struct_size@0 has_snapshot@4 name@8 snapshot@40 snapshot_position@56 tail@64
-    tail_count@72 tail_position@80 status@88 reserved@92 message@96
-meridian_key_record_sink 32: struct_size@0 reserved@4 context@8 record@16 done@24
-meridian_snapshot_write 72: struct_size@0 remove@4 name@8 position@40 deadline_ms@48 state@56
-meridian_log_sink 32: struct_size@0 reserved@4 context@8 entry@16 done@24
-meridian_name_sink 32: struct_size@0 reserved@4 context@8 name@16 done@24
-meridian_metadata_sink 32: struct_size@0 reserved@4 context@8 value@16 done@24
-meridian_store_opening 40: struct_size@0 created@4 store_id@8 next_position@24 floor@32
-meridian_store_usage 32: struct_size@0 failed@4 log_bytes@8 log_bytes_since_checkpoint@16
-    log_bytes_available@24
-meridian_store_functions 112: struct_size@0 reserved@4 opening@8 usage@16 commit@24 read_keys@32 checkpoint@40
-    stale_keys@48 retain_from@56 read_log@64 scan_keys@72 scan_due@80 read_metadata@88 scan_metadata@96
-    backup@104
-meridian_row_want 48: struct_size@0 has_cached_version@4 name@8 cached_version@40
-meridian_row 160: struct_size@0 append_only@4 name@8 version@40 record@48
-meridian_row_sink 32: struct_size@0 reserved@4 context@8 row@16 done@24
-meridian_shared_store_functions 40: struct_size@0 reserved@4 lock_group@8 commit_locked@16 abort_locked@24
-    watch@32
-meridian_transport_sink 56: struct_size@0 reserved@4 context@8 deliver@16 gap@24 up@32 down@40 writable@48
-meridian_publish_sink 24: struct_size@0 reserved@4 context@8 done@16
-meridian_reply_sink 24: struct_size@0 reserved@4 context@8 done@16
-meridian_transport_functions 72: struct_size@0 reserved@4 start@8 message_bytes_max@16 publish@24 send@32
-    request@40 cancel@48 reply@56 resume@64
-meridian_plugin_descriptor 200: identity@0 struct_size@96 capabilities@100 licence@104 summary@112
-    required_extensions@120 config_keys@128 config_key_count@136 create@144 reconfigure@152 stop@160
-    destroy@168 get_extension@176 store@184 transport@192
+meridian_bytes 16: data@0+8 size@8+8
+meridian_error 16: struct_size@0+4 text_size@4+4 text@8+8
+meridian_identity 96: magic@0+8 struct_size@8+4 abi_major@12+4 abi_minor@16+4 kind@20+4 name@24+48
+    version@72+24
+meridian_note 120: owner_size@0+4 identity_size@4+4 type@8+4 owner@12+12 identity@24+96
+meridian_config_key 72: struct_size@0+4 type@4+4 flags@8+4 reserved@12+4 name@16+8 default_value@24+8
+    minimum@32+8 maximum@40+8 choices@48+8 environment@56+8 help@64+8
+meridian_config_value 24: name@0+8 value@8+16
+meridian_config 16: struct_size@0+4 count@4+4 values@8+8
+meridian_host 72: struct_size@0+4 reserved@4+4 context@8+8 log@16+8 wall_ms@24+8 monotonic_us@32+8 random@40+8
+    metric@48+8 timer@56+8 get_extension@64+8
+meridian_key_name 32: namespace_name@0+16 key@16+16
+meridian_log_entry 104: struct_size@0+4 reserved@4+4 position@8+8 origin_node_id@16+8 origin_incarnation@24+8
+    origin_sequence@32+8 wall_ms@40+8 deadline_ms@48+8 name@56+32 payload@88+16
+meridian_metadata_write 40: struct_size@0+4 remove@4+4 name@8+16 value@24+16
+meridian_commit_group 40: struct_size@0+4 reserved@4+4 entries@8+8 entry_count@16+8 metadata@24+8
+    metadata_count@32+8
+meridian_status_sink 24: struct_size@0+4 reserved@4+4 context@8+8 done@16+8
+meridian_key_record 112: struct_size@0+4 has_snapshot@4+4 name@8+32 snapshot@40+16 snapshot_position@56+8
+    tail@64+8 tail_count@72+8 tail_position@80+8 status@88+4 reserved@92+4 message@96+16
+meridian_key_record_sink 32: struct_size@0+4 reserved@4+4 context@8+8 record@16+8 done@24+8
+meridian_snapshot_write 72: struct_size@0+4 remove@4+4 name@8+32 position@40+8 deadline_ms@48+8 state@56+16
+meridian_log_sink 32: struct_size@0+4 reserved@4+4 context@8+8 entry@16+8 done@24+8
+meridian_name_sink 32: struct_size@0+4 reserved@4+4 context@8+8 name@16+8 done@24+8
+meridian_metadata_sink 32: struct_size@0+4 reserved@4+4 context@8+8 value@16+8 done@24+8
+meridian_store_opening 40: struct_size@0+4 created@4+4 store_id@8+16 next_position@24+8 floor@32+8
+meridian_store_usage 32: struct_size@0+4 failed@4+4 log_bytes@8+8 log_bytes_since_checkpoint@16+8
+    log_bytes_available@24+8
+meridian_store_functions 112: struct_size@0+4 reserved@4+4 opening@8+8 usage@16+8 commit@24+8 read_keys@32+8
+    checkpoint@40+8 stale_keys@48+8 retain_from@56+8 read_log@64+8 scan_keys@72+8 scan_due@80+8
+    read_metadata@88+8 scan_metadata@96+8 backup@104+8
+meridian_row_want 48: struct_size@0+4 has_cached_version@4+4 name@8+32 cached_version@40+8
+meridian_row 160: struct_size@0+4 append_only@4+4 name@8+32 version@40+8 record@48+112
+meridian_row_sink 32: struct_size@0+4 reserved@4+4 context@8+8 row@16+8 done@24+8
+meridian_shared_store_functions 40: struct_size@0+4 reserved@4+4 lock_group@8+8 commit_locked@16+8
+    abort_locked@24+8 watch@32+8
+meridian_transport_sink 56: struct_size@0+4 reserved@4+4 context@8+8 deliver@16+8 gap@24+8 up@32+8 down@40+8
+    writable@48+8
+meridian_publish_sink 24: struct_size@0+4 reserved@4+4 context@8+8 done@16+8
+meridian_reply_sink 24: struct_size@0+4 reserved@4+4 context@8+8 done@16+8
+meridian_transport_functions 72: struct_size@0+4 reserved@4+4 start@8+8 message_bytes_max@16+8 publish@24+8
+    send@32+8 request@40+8 cancel@48+8 reply@56+8 resume@64+8
+meridian_plugin_descriptor 200: identity@0+96 struct_size@96+4 capabilities@100+4 licence@104+8 summary@112+8
+    required_extensions@120+8 config_keys@128+8 config_key_count@136+8 create@144+8 reconfigure@152+8
+    stop@160+8 destroy@168+8 get_extension@176+8 store@184+8 transport@192+8
 )";
 
 std::string present_layout() {
