@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -137,6 +138,17 @@ bool starts_with(std::string_view text, std::string_view prefix) {
     return text.substr(0, prefix.size()) == prefix;
 }
 
+// For messages: other bytes than letters, digits and punctuation in hexadecimal.
+std::string printable(std::string_view key) {
+    std::string out;
+    for (const char c : key) {
+        char buffer[8];
+        std::snprintf(buffer, sizeof buffer, c > 0x20 && c < 0x7f ? "%c" : "\\x%02x", static_cast<unsigned char>(c));
+        out += buffer;
+    }
+    return out;
+}
+
 constexpr std::string_view state_key = "state";
 
 }  // namespace
@@ -230,6 +242,37 @@ Result<void> ReadTransaction::metadata_after(
     }
     if (cursor.code() != MDB_NOTFOUND) return db_->failure("listing metadata", cursor.code());
     return {};
+}
+
+Result<uint64_t> ReadTransaction::check_rows(std::string& place, uint64_t bytes_max,
+                                             const std::function<void(const std::string& what)>& damaged) const {
+    const MDB_dbi tables[] = {db_->snapshots_, db_->metadata_, db_->deadlines_, db_->deletions_, db_->system_};
+    const char* const names[] = {"snapshot of key", "metadata", "deadline", "deletion", "state"};
+    // The place is the number of a table and a key of it.
+    size_t table = place.empty() ? 0 : static_cast<size_t>(place[0]);
+    std::string start = place.empty() ? std::string() : place.substr(1);
+    uint64_t bytes = 0;
+    for (; table < std::size(tables); ++table, start.clear()) {
+        Cursor cursor(transaction_, tables[table]);
+        for (bool more = cursor.seek(start); more; more = cursor.next()) {
+            if (bytes >= bytes_max) {
+                place = static_cast<char>(table) + std::string(cursor.key());
+                return bytes;
+            }
+            bytes += cursor.key().size() + cursor.value().size();
+            std::string wrong;
+            if (table == 0) {
+                if (const auto row = decode_row(cursor.key(), cursor.value()); !row) wrong = row.error().message;
+            } else if (const auto body = unseal(cursor.key(), cursor.value()); !body) {
+                wrong = body.error().message;
+            }
+            if (!wrong.empty())
+                damaged(db_->directory_ + ": " + names[table] + " '" + printable(cursor.key()) + "': " + wrong);
+        }
+        if (cursor.code() != MDB_NOTFOUND) return db_->failure("checking rows", cursor.code());
+    }
+    place.clear();
+    return bytes;
 }
 
 // ---- writes
@@ -348,7 +391,8 @@ Result<void> WriteTransaction::commit() {
     // Positive codes are errno values of a write or sync. Without space LMDB has given up before it changed its root,
     // or, if not even that could be written, refuses all further transactions.
     const bool no_space = code == ENOSPC || code == EDQUOT || code == ENOMEM;
-    io_failed_ = (code > 0 && !no_space) || db_->reopened_after_panic();
+    const bool panicked = db_->reopened_after_panic();
+    io_failed_ = panicked || (code > 0 && !no_space);
     return error;
 }
 

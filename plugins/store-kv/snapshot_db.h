@@ -61,6 +61,11 @@ public:
     // Names greater than `after` that begin with `prefix`, in order, until `visit` answers false.
     Result<void> metadata_after(std::string_view prefix, std::string_view after,
                                 const std::function<bool(std::string_view name, std::string_view value)>& visit) const;
+    // Checks rows of all tables, about `bytes_max` bytes of them, from `place` on (empty: from the start), and calls
+    // `damaged` with a text for each that fails its checksum or is malformed. Sets `place` to where the next call goes
+    // on; empty: the end was reached. Gives how many bytes were read.
+    Result<uint64_t> check_rows(std::string& place, uint64_t bytes_max,
+                                const std::function<void(const std::string& what)>& damaged) const;
 
 private:
     friend class SnapshotDb;

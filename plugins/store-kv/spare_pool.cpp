@@ -74,11 +74,13 @@ int SparePool::keep(Spare spare) {
     return 0;
 }
 
-bool SparePool::recycle(const std::string& path, std::unique_ptr<File>& file) {
+bool SparePool::recycle(const std::string& path, std::unique_ptr<File>& file, int& code) {
     if (count() >= count_max_ || file->size() != static_cast<int64_t>(segment_size_)) return false;
     Spare spare;
     spare.path = fresh_path("spare");
     if (file_system_.rename(path, spare.path) != 0) return false;
+    code = file_system_.sync_directory(directory_);
+    if (code != 0) return true;
     spare.file = std::move(file);
     const std::lock_guard lock(mutex_);
     spares_.push_back(std::move(spare));

@@ -43,7 +43,9 @@ public:
     template <class Stop>
     int refill(const Stop& stop);
     // The file of a segment that is no longer needed: keeps it under a spare's name. False: the caller removes it.
-    bool recycle(const std::string& path, std::unique_ptr<File>& file);
+    // True: `code` is of the sync of the directory, before which nobody may write into it: until then it is still the
+    // segment.
+    bool recycle(const std::string& path, std::unique_ptr<File>& file, int& code);
 
     size_t count() const;
     size_t count_max() const { return count_max_; }

@@ -31,6 +31,8 @@ StoreOptions StoreOptions::from(const abi::Config& config) {
     options.map_size = static_cast<uint64_t>(config.integer("map_size"));
     options.spare_segments = static_cast<size_t>(config.integer("spare_segments"));
     options.read_threads = static_cast<size_t>(config.integer("read_threads"));
+    options.scrub.interval_ms = static_cast<uint64_t>(config.integer("scrub_interval"));
+    options.scrub.bytes_per_second = static_cast<uint64_t>(config.integer("scrub_bytes_per_second"));
     if (options.log_bytes_max < 2 * options.segment_size) {
         throw abi::Failure(MERIDIAN_INVALID, "log_bytes_max is " + std::to_string(options.log_bytes_max) +
                                                  ", expected at least two segments of " +
@@ -47,6 +49,8 @@ KvStore::KvStore(abi::Host host, const abi::Config& config, FileSystem& file_sys
     backups_.start(1);
     writer_thread_ = std::thread([this] { run_writer(); });
     upkeep_thread_ = std::thread([this] { run_upkeep(); });
+    scrubber_ = std::make_unique<Scrubber>(host_, options_.scrub, segments_, state_mutex_, *database_);
+    scrubber_->start();
 }
 
 KvStore::~KvStore() {
@@ -197,6 +201,7 @@ void KvStore::stop(uint64_t deadline_us) {
     if (stopped_) return;
     stopped_ = true;
     stopping_ = true;
+    if (scrubber_) scrubber_->stop();
     {
         const std::lock_guard lock(commit_mutex_);
         commit_stopping_ = true;

@@ -1,9 +1,10 @@
 // The embedded store: a segmented log with group commit, and LMDB for snapshots and metadata. Implements the functions
 // of meridian_store_functions (meridian/plugin.h says what each promises); plugin.cpp makes the table.
 //
-// Threads: a writer (commits), readers (reads, scans), and one for checkpoints and upkeep (deleting segments,
-// preallocating). Locks: the state mutex guards the segment list and the key index and is held for moments, never
-// during I/O; queues have their own. LMDB transactions are never begun with the state mutex held.
+// Threads: a writer (commits), readers (reads, scans), one for checkpoints and upkeep (deleting segments,
+// preallocating), and one that looks for damage. Locks: the state mutex guards the segment list and the key index and
+// is held for moments, never during I/O; queues have their own. LMDB transactions are never begun with the state mutex
+// held.
 //
 // Order of things, which the safety rests on:
 //   - the index learns of entries after the sync of their group, and before its completion;
@@ -28,6 +29,7 @@
 #include "key_index.h"
 #include "log_writer.h"
 #include "meridian/store.hpp"
+#include "scrubber.h"
 #include "snapshot_db.h"
 #include "spare_pool.h"
 
@@ -43,6 +45,7 @@ struct StoreOptions {
     uint64_t commit_queue_bytes_max = 64 << 20;
     size_t spare_segments = 2;
     size_t read_threads = 2;
+    ScrubOptions scrub;
 
     static StoreOptions from(const abi::Config& config);
 };
@@ -144,6 +147,7 @@ private:
 
     std::unique_ptr<SparePool> spares_;
     std::unique_ptr<LogWriter> writer_;
+    std::unique_ptr<Scrubber> scrubber_;
     LogPoint recovery_;    // of the upkeep thread: as the database has it
     DatabaseState known_;  // as the database had it at open
 

@@ -256,17 +256,20 @@ void KvStore::delete_segments() {
         // Nobody can take a new reference now. A reader that still has one keeps the file's content: it is not recycled
         // then.
         const bool unused = segment.use_count() == 1;
-        const bool recycled = unused && spares_->recycle(segment->path, segment->file);
-        if (const int code = recycled ? 0 : files_.remove(segment->path); code != 0) {
-            host_.log(MERIDIAN_LOG_WARNING, segment->path + ": removing a log segment: " + error_text(code));
-            // It stays the oldest: the next one must not go before it.
-            const std::lock_guard lock(state_mutex_);
-            segments_.push_front(std::move(segment));
-            return;
+        int synced = 0;
+        if (!unused || !spares_->recycle(segment->path, segment->file, synced)) {
+            if (const int code = files_.remove(segment->path); code != 0) {
+                host_.log(MERIDIAN_LOG_WARNING, segment->path + ": removing a log segment: " + error_text(code));
+                // It stays the oldest: the next one must not go before it.
+                const std::lock_guard lock(state_mutex_);
+                segments_.push_front(std::move(segment));
+                return;
+            }
+            synced = files_.sync_directory(directory_->log_path());
         }
         // One removal at a time reaches the disk, so that a crash leaves no gap in the numbers.
-        if (const int code = files_.sync_directory(directory_->log_path()); code != 0) {
-            fail(directory_->log_path() + ": syncing the removal of a log segment: " + error_text(code));
+        if (synced != 0) {
+            fail(directory_->log_path() + ": syncing the removal of a log segment: " + error_text(synced));
             return;
         }
     }

@@ -89,12 +89,22 @@ plugin::HostServices TestHost::services() {
         const std::lock_guard lock(mutex_);
         warnings_.append(text).append("\n");
     };
+    out.metric = [this](plugin::MetricKind, std::string_view name, double value) {
+        const std::lock_guard lock(mutex_);
+        metrics_[std::string(name)] = value;
+    };
     return out;
 }
 
 std::string TestHost::warnings() const {
     const std::lock_guard lock(mutex_);
     return warnings_;
+}
+
+std::optional<double> TestHost::metric(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = metrics_.find(name);
+    return found == metrics_.end() ? std::nullopt : std::optional<double>(found->second);
 }
 
 node::LogEntry entry(uint64_t position, const std::string& namespace_name, const std::string& key,

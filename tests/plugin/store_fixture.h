@@ -33,6 +33,8 @@ public:
     plugin::HostServices services();
     // What the plug-in has logged at warning or above.
     std::string warnings() const;
+    // The last value that the plug-in gave to this metric; absent: none.
+    std::optional<double> metric(const std::string& name) const;
 
 private:
     void run();
@@ -42,6 +44,7 @@ private:
     bool stopping_ = false;
     std::mt19937_64 random_{std::random_device{}()};
     std::string warnings_;
+    std::map<std::string, double> metrics_;
     std::thread thread_;
 };
 

@@ -1,8 +1,9 @@
 // The journal that the preloaded shim writes and the runner reads, and the shim's environment.
 //
 // The shim watches files under one directory. Before a write changes a file, its journal gets what the write will
-// overwrite; after a change of a directory, what that was; after a sync, that it was made. So the journal together with
-// the files as they are after a SIGKILL tells every state that they went through since each was last made durable.
+// overwrite; after a change of a directory (a rename: before), what that was; after a sync, that it was made. So the
+// journal together with the files as they are after a SIGKILL tells every state that they went through since each was
+// last made durable.
 //
 // A record is a RecordHeader, name_size bytes of names and data_size bytes of old content. The last record may be
 // incomplete: then its change was not made. Files and directories are known by their inode numbers; the shim keeps a
@@ -34,8 +35,9 @@ enum class Kind : uint32_t {
     sync_all = 6,     // a as for sync: every file and directory
     add_name = 7,     // inode of the directory; a inode of what was made or linked, b 1 for a directory; name
     drop_name = 8,    // inode of the directory; a inode of what was removed, b 1 for a directory; name
-    rename = 9,       // inode of the directory; a of the target's, b of what moved, c of what was replaced or 0; both
-                      // names, separated by NUL
+    rename = 9,       // inode of the directory; a of the target's, b of what moves, c of what it replaces or 0; both
+                      // names, separated by NUL. Before the change: the names of a file are never all unknown
+    cancel = 10,      // a: sequence of a rename that failed
 };
 
 struct RecordHeader {

@@ -158,6 +158,12 @@ void NameHistory::settle_all(uint64_t up_to) {
                    changes_.end());
 }
 
+void NameHistory::cancel(uint64_t sequence) {
+    changes_.erase(std::remove_if(changes_.begin(), changes_.end(),
+                                  [sequence](const NameChange& change) { return change.sequence == sequence; }),
+                   changes_.end());
+}
+
 uint64_t NameHistory::lose(Tree& tree, bool keep_all, uint64_t cut, std::mt19937_64& random) const {
     std::vector<bool> kept(changes_.size(), true);
     const uint64_t kind = keep_all ? 3 : random() % 4;

@@ -64,6 +64,8 @@ public:
     void add(NameChange change) { changes_.push_back(std::move(change)); }
     void settle(uint64_t directory, uint64_t up_to);
     void settle_all(uint64_t up_to);
+    // The change failed.
+    void cancel(uint64_t sequence);
 
     uint64_t count() const { return changes_.size(); }
     // Takes some of the changes out of the tree; those with a sequence from `cut` on in any case. Gives how many.

@@ -49,6 +49,9 @@ void take(const RecordHeader& header, std::string_view names, std::string_view d
             for (auto& [inode, file] : out.files) file.settle(header.a);
             out.names.settle_all(header.a);
             return;
+        case Kind::cancel:
+            out.names.cancel(header.a);
+            return;
         case Kind::add_name:
             change.kind = NameChange::Kind::add;
             change.inode = header.a;

@@ -204,8 +204,13 @@ int rename_noted(int from_base, const char* from, int to_base, const char* to, u
     if (!inspect(source.directory + "/" + source.name, moved)) return failed_with(ENOENT);
     const bool replaces = inspect(target.directory + "/" + target.name, replaced) && replaced.st_ino != moved.st_ino;
     if (replaces && !S_ISDIR(replaced.st_mode)) keep(target, replaced.st_ino);
+    const uint64_t sequence = note_rename(source, target, moved.st_ino, replaces ? replaced.st_ino : 0);
     const int result = direct();
-    if (result == 0) note_rename(source, target, moved.st_ino, replaces ? replaced.st_ino : 0);
+    if (result != 0) {
+        const int error = errno;
+        note_cancel(sequence);
+        errno = error;
+    }
     return result;
 }
 

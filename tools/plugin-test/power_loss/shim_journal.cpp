@@ -308,7 +308,7 @@ void note_name(Kind kind, const WatchedName& where, uint64_t inode, bool directo
     append(header, where.name, {});
 }
 
-void note_rename(const WatchedName& from, const WatchedName& to, uint64_t inode, uint64_t replaced) {
+uint64_t note_rename(const WatchedName& from, const WatchedName& to, uint64_t inode, uint64_t replaced) {
     RecordHeader header{};
     header.kind = Kind::rename;
     header.inode = from.directory_inode;
@@ -319,6 +319,14 @@ void note_rename(const WatchedName& from, const WatchedName& to, uint64_t inode,
     names.push_back('\0');
     names += to.name;
     append(header, names, {});
+    return state->sequence;
+}
+
+void note_cancel(uint64_t sequence) {
+    RecordHeader header{};
+    header.kind = Kind::cancel;
+    header.a = sequence;
+    append(header, {}, {});
 }
 
 uint64_t last_sequence() {

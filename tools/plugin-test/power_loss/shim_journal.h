@@ -60,7 +60,8 @@ uint64_t note_write(int descriptor, const WatchedFile& file, uint64_t offset, ui
 uint64_t note_resize(int descriptor, const WatchedFile& file, uint64_t new_size);
 void note_sync(Kind kind, uint64_t inode, uint64_t up_to, uint64_t offset = 0, uint64_t length = 0);
 void note_name(Kind kind, const WatchedName& where, uint64_t inode, bool directory);
-void note_rename(const WatchedName& from, const WatchedName& to, uint64_t inode, uint64_t replaced);
+uint64_t note_rename(const WatchedName& from, const WatchedName& to, uint64_t inode, uint64_t replaced);
+void note_cancel(uint64_t sequence);
 uint64_t last_sequence();
 // Keeps what the name names alive; REQUIRES: the lock; before it is removed or replaced.
 void keep(const WatchedName& where, uint64_t inode);
