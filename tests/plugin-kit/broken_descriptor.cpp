@@ -10,17 +10,25 @@ using Table = abi::StoreTable<Store>;
 
 constexpr uint32_t key_size = sizeof(meridian_config_key);
 
-#ifdef BROKEN_VOLATILE
+#if defined(BROKEN_VOLATILE)
 constexpr uint32_t capabilities = MERIDIAN_STORE_VOLATILE;
 constexpr const char* keep = "false";
+constexpr const char* shared = "false";
+#elif defined(BROKEN_SHARED)
+constexpr uint32_t capabilities = MERIDIAN_STORE_SHARED;
+constexpr const char* keep = "false";
+constexpr const char* shared = "true";
 #else
 constexpr uint32_t capabilities = MERIDIAN_STORE_BACKUP;
 constexpr const char* keep = "true";
+constexpr const char* shared = "false";
 #endif
 
 const meridian_config_key keys[] = {
     {key_size, MERIDIAN_TYPE_PATH, 0, 0, "directory", "data", 0, 0, nullptr, nullptr, "Where the data are."},
     {key_size, MERIDIAN_TYPE_STRING, 0, 0, "defect", "none", 0, 0, nullptr, nullptr, "What is wrong with the store."},
+    {key_size, MERIDIAN_TYPE_BOOLEAN, 0, 0, "shared", shared, 0, 0, nullptr, nullptr,
+     "Whether all instances on one directory have the same data."},
     {key_size, MERIDIAN_TYPE_BOOLEAN, 0, 0, "keep", keep, 0, 0, nullptr, nullptr,
 #ifdef BROKEN_KEY
      "Whether data are kept,\nor not."},
@@ -43,6 +51,10 @@ const meridian_config_key keys[] = {
 [[maybe_unused]] meridian_status backup_although_unsupported(void*, meridian_bytes, const meridian_status_sink* sink) {
     sink->done(sink->context, MERIDIAN_OK, {});
     return MERIDIAN_OK;
+}
+[[maybe_unused]] const void* shared_extension(const char* name) {
+    const bool known = std::string_view(name) == MERIDIAN_SHARED_STORE_EXTENSION;
+    return known ? Store::shared_functions() : nullptr;
 }
 [[maybe_unused]] const void* any_extension(const char*) {
     return keys;
@@ -82,6 +94,8 @@ meridian_plugin_descriptor make_descriptor() {
     out.licence = nullptr;
 #elif defined(BROKEN_EXTENSION)
     out.get_extension = any_extension;
+#elif defined(BROKEN_SHARED)
+    out.get_extension = shared_extension;
 #elif defined(BROKEN_BACKUP)
     out.capabilities = 0;
 #endif

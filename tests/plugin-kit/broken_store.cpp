@@ -15,10 +15,21 @@ void pause(int milliseconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
 }
 
+std::shared_ptr<SharedState> state_for(const abi::Config& config) {
+    const std::string defect(config.text("defect"));
+    if (!config.boolean("shared")) return std::make_shared<SharedState>(defect);
+    static std::mutex mutex;
+    static std::map<std::string, std::weak_ptr<SharedState>> states;
+    const std::lock_guard lock(mutex);
+    auto& known = states[std::string(config.text("directory"))];
+    auto state = known.lock();
+    if (!state) known = state = std::make_shared<SharedState>(defect);
+    return state;
+}
+
 }  // namespace
 
-BrokenStore::BrokenStore(abi::Host host, const abi::Config& config)
-    : host_(host), defect_(std::string(config.text("defect"))) {
+BrokenStore::BrokenStore(abi::Host host, const abi::Config& config) : host_(host), shared_(state_for(config)) {
     opening_.struct_size = sizeof opening_;
     opening_.created = defect_.is("not-created") ? 0 : 1;
     host_.random(opening_.store_id, sizeof opening_.store_id);
@@ -84,6 +95,11 @@ void BrokenStore::remember(const JournalRecord& record) {
 void BrokenStore::stop(uint64_t deadline_us) {
     if (stopped_) return;
     stopping_ = true;
+    {
+        const std::lock_guard lock(mutex_);
+        give_up_locks();
+        shared_->watchers.erase(this);
+    }
     if (defect_.is("loses-calls-while-stopping")) pause(20);
     const auto late = [this, deadline_us] { return host_.monotonic_us() >= deadline_us; };
     writer_.stop(late);

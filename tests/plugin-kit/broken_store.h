@@ -5,7 +5,9 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +21,26 @@
 #include "model_data.h"
 
 namespace meridian::plugin_kit {
+
+class BrokenStore;
+
+// The data of a store, and what its instances need to share it. With MERIDIAN_STORE_SHARED all instances of this
+// process on one directory have the same.
+struct SharedState {
+    explicit SharedState(const std::string& defect_name) : defect(defect_name) {}
+
+    struct Row {
+        uint64_t version = 1;
+        const BrokenStore* holder = nullptr;
+        uint64_t held_until_us = 0;
+    };
+    const Defect defect;
+    std::mutex mutex;
+    std::condition_variable changed;
+    ModelData data{defect};  // guarded by mutex, like what follows
+    std::map<abi::Name, Row> rows;
+    std::map<const BrokenStore*, std::function<void(uint64_t)>> watchers;
+};
 
 class BrokenStore {
 public:
@@ -44,7 +66,21 @@ public:
                                   abi::MetadataSink sink);
     meridian_status backup(std::string_view target, abi::StatusSink sink);
 
+    // The extension of shared stores: broken_store_shared.cpp.
+    static const meridian_shared_store_functions* shared_functions();
+
 private:
+    struct Lock;
+
+    meridian_status lock_group(const meridian_row_want* rows, uint64_t count, uint64_t deadline_us,
+                               const meridian_row_sink* sink);
+    void run_lock(const Lock& lock);
+    meridian_status commit_locked(const meridian_commit_group& group, const meridian_snapshot_write* rows,
+                                  uint64_t row_count, abi::StatusSink sink);
+    meridian_status write_locked(const JournalRecord& record);
+    meridian_status abort_locked(abi::StatusSink sink);
+    bool give_up_locks();
+
     struct Commit {
         JournalRecord record;
         std::optional<meridian_bytes> borrowed;  // for the defect: a value that was not copied
@@ -66,11 +102,12 @@ private:
     meridian_status copy_to(const std::string& target) const;
 
     abi::Host host_;
-    const Defect defect_;
-    mutable std::mutex mutex_;
-    ModelData data_{defect_};         // guarded by mutex_
-    std::string directory_;           // empty: nothing is kept
-    std::optional<Journal> journal_;  // of the writing thread, like the next four
+    const std::shared_ptr<SharedState> shared_;
+    const Defect& defect_ = shared_->defect;
+    std::mutex& mutex_ = shared_->mutex;
+    ModelData& data_ = shared_->data;  // guarded by mutex_
+    std::string directory_;            // empty: nothing is kept
+    std::optional<Journal> journal_;   // of the writing thread, like the next four
     std::vector<JournalRecord> kept_back_;
     uint64_t also_next_ = 0;
     std::function<void()> held_back_;

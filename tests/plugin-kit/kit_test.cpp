@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -59,6 +60,15 @@ KitRun run_kit(const std::vector<std::string>& arguments) {
     return run;
 }
 
+// Those of the extension of shared stores, and the checks that they must fail.
+const std::map<std::string, std::string> shared_defects = {
+    {"gives-rows-that-are-cached", "a lock gives the rows that changed"},
+    {"aborts-change-versions", "an aborted group has written nothing"},
+    {"locks-without-waiting", "a locked row makes others wait"},
+    {"locks-for-ever", "a lock ends at its deadline"},
+    {"tells-nobody", "others are told of a commit"},
+};
+
 std::vector<std::string> all_checks() {
     FILE* const pipe = ::popen((quoted(KIT) + " --list").c_str(), "r");
     CPPUNIT_ASSERT(pipe != nullptr);
@@ -84,6 +94,7 @@ class KitTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(every_check_fails_for_some_defect);
     CPPUNIT_TEST(the_page_says_what_every_check_is_for);
     CPPUNIT_TEST(fails_defects_of_the_descriptor);
+    CPPUNIT_TEST(fails_defects_of_shared_stores);
     CPPUNIT_TEST(survives_a_plugin_that_crashes_or_hangs);
     CPPUNIT_TEST(refuses_what_it_cannot_test);
     CPPUNIT_TEST_SUITE_END();
@@ -134,6 +145,7 @@ public:
                                         "a struct without a size is refused", "a missing backup is not supported",
                                         "a page of nothing is refused"};
         for (const Expectation& expectation : expectations) proven.insert(expectation.check);
+        for (const auto& [defect, check] : shared_defects) proven.insert(check);
         std::set<std::string> unproven;
         for (const std::string& name : all_checks()) {
             if (proven.count(name) == 0) unproven.insert(name);
@@ -162,6 +174,19 @@ public:
         CPPUNIT_ASSERT_EQUAL_MESSAGE(run.output, 1, run.exit_status);
         CPPUNIT_ASSERT_MESSAGE(run.output, run.output.find("lacks 'store.read_log'") != std::string::npos);
         CPPUNIT_ASSERT_MESSAGE(run.output, run.output.find("Bail out!") != std::string::npos);
+    }
+
+    void fails_defects_of_shared_stores() {
+        std::vector<std::string> passing = {BROKEN_SHARED_PATH};
+        for (const auto& [defect, check] : shared_defects) {
+            const auto run = run_kit({BROKEN_SHARED_PATH, "--config", "defect=" + defect, "--only", check, "--timeout",
+                                      defect == "locks-for-ever" || defect == "tells-nobody" ? "2" : "60"});
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(run.output, 1, run.exit_status);
+            passing.insert(passing.end(), {"--only", check});
+        }
+        const auto run = run_kit(passing);
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(run.output, 0, run.exit_status);
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(run.output, shared_defects.size(), run.passed.size());
     }
 
     void survives_a_plugin_that_crashes_or_hangs() {

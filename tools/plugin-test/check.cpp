@@ -31,7 +31,7 @@ std::vector<Check> checks_for(uint32_t kind) {
     if (kind != MERIDIAN_KIND_STORE) return all;
     for (const auto& area :
          {opening_checks(), commit_checks(), value_checks(), read_checks(), scan_checks(), snapshot_checks(),
-          completion_checks(), concurrency_checks(), stop_checks(), backup_checks()}) {
+          completion_checks(), concurrency_checks(), stop_checks(), backup_checks(), shared_checks()}) {
         all.insert(all.end(), area.begin(), area.end());
     }
     return all;

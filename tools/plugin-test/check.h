@@ -40,6 +40,7 @@ std::vector<Check> completion_checks();
 std::vector<Check> concurrency_checks();
 std::vector<Check> stop_checks();
 std::vector<Check> backup_checks();
+std::vector<Check> shared_checks();
 
 // All of them that concern a plug-in of this kind (MERIDIAN_KIND_*), in the order in which they are run.
 std::vector<Check> checks_for(uint32_t kind);

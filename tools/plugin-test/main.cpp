@@ -64,7 +64,8 @@ Result<std::vector<Check>> chosen_checks(const Arguments& arguments, uint32_t ki
 
 int run_checks(const std::vector<Check>& checks, const RunOptions& options) {
     const bool transport = options.kind == MERIDIAN_KIND_TRANSPORT;
-    std::cout << "TAP version 13\n1.." << checks.size() + (transport ? 1 : 0) << "\n";
+    // Flushed before each fork, or the children would have a copy of what is buffered.
+    std::cout << "TAP version 13\n1.." << checks.size() + (transport ? 1 : 0) << "\n" << std::flush;
     size_t number = 0;
     size_t failed = 0;
     size_t skipped = 0;
