@@ -26,7 +26,8 @@ constexpr const char* shared = "false";
 
 const meridian_config_key keys[] = {
     {key_size, MERIDIAN_TYPE_PATH, 0, 0, "directory", "data", 0, 0, nullptr, nullptr, "Where the data are."},
-    {key_size, MERIDIAN_TYPE_STRING, 0, 0, "defect", "none", 0, 0, nullptr, nullptr, "What is wrong with the store."},
+    {key_size, MERIDIAN_TYPE_STRING, MERIDIAN_KEY_RELOADABLE, 0, "defect", "none", 0, 0, nullptr, nullptr,
+     "What is wrong with the store."},
     {key_size, MERIDIAN_TYPE_BOOLEAN, 0, 0, "shared", shared, 0, 0, nullptr, nullptr,
      "Whether all instances on one directory have the same data."},
     {key_size, MERIDIAN_TYPE_BOOLEAN, 0, 0, "keep", keep, 0, 0, nullptr, nullptr,
@@ -43,6 +44,16 @@ const meridian_config_key keys[] = {
     meridian_commit_group whole = *group;
     whole.struct_size = sizeof whole;
     return Table::commit(instance, &whole, sink);
+}
+// The defect of a store does not change.
+meridian_status reconfigure(void*, const meridian_config*, meridian_error* error) {
+#ifdef BROKEN_RELOAD
+    abi::set_error(error, "no");
+    return MERIDIAN_INVALID;
+#else
+    abi::set_error(error, "");
+    return MERIDIAN_OK;
+#endif
 }
 [[maybe_unused]] meridian_status scan_any_count(void* instance, uint64_t until_ms, uint64_t count_max,
                                                 const meridian_name_sink* sink) {
@@ -87,6 +98,7 @@ meridian_plugin_descriptor make_descriptor() {
     out.config_keys = keys;
     out.config_key_count = sizeof keys / sizeof keys[0];
     out.create = Table::create;
+    out.reconfigure = reconfigure;
     out.stop = Table::stop;
     out.destroy = Table::destroy;
     out.store = &functions;

@@ -96,6 +96,7 @@ class KitTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(fails_defects_of_the_descriptor);
     CPPUNIT_TEST(fails_defects_of_shared_stores);
     CPPUNIT_TEST(survives_a_plugin_that_crashes_or_hangs);
+    CPPUNIT_TEST(says_that_it_does_not_cover_transports);
     CPPUNIT_TEST(refuses_what_it_cannot_test);
     CPPUNIT_TEST_SUITE_END();
 
@@ -143,7 +144,7 @@ public:
                                         "the loader accepts the file",        "its descriptor is complete",
                                         "an unknown extension is null",       "its configuration keys make sense",
                                         "a struct without a size is refused", "a missing backup is not supported",
-                                        "a page of nothing is refused"};
+                                        "a page of nothing is refused",       "it can be given its values again"};
         for (const Expectation& expectation : expectations) proven.insert(expectation.check);
         for (const auto& [defect, check] : shared_defects) proven.insert(check);
         std::set<std::string> unproven;
@@ -164,6 +165,7 @@ public:
         must_fail(BROKEN_NO_READ_LOG_PATH, "the loader accepts the file");
         must_fail(BROKEN_EXPORTS_PATH, "the loader accepts the file");
         must_fail(BROKEN_LICENCE_PATH, "its descriptor is complete");
+        must_fail(BROKEN_RELOAD_PATH, "it can be given its values again");
         must_fail(BROKEN_EXTENSION_PATH, "an unknown extension is null");
         must_fail(BROKEN_KEY_PATH, "its configuration keys make sense");
         must_fail(BROKEN_ANY_SIZE_PATH, "a struct without a size is refused");
@@ -200,6 +202,13 @@ public:
         CPPUNIT_ASSERT_EQUAL_MESSAGE(hung.output, 1, hung.exit_status);
         CPPUNIT_ASSERT_MESSAGE(
             hung.output, hung.output.find("no end within 1000 ms, while submitting scan_due") != std::string::npos);
+    }
+
+    void says_that_it_does_not_cover_transports() {
+        const auto run = run_kit({TRANSPORT_PATH});
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(run.output, 0, run.exit_status);
+        CPPUNIT_ASSERT_MESSAGE(run.output, run.passed.count("its descriptor is complete") == 1);
+        CPPUNIT_ASSERT_MESSAGE(run.output, run.skipped.count("the contract of transports") == 1);
     }
 
     void refuses_what_it_cannot_test() {

@@ -206,6 +206,30 @@ void what_was_acknowledged_survives_a_killed_process(Fixture& fixture) {
     check_filled(store);
 }
 
+void it_can_be_given_its_values_again(Fixture& fixture) {
+    if (fixture.descriptor().reconfigure == nullptr) throw Skipped("it has no reconfigure");
+    const Place place = fixture.new_place();
+    auto store = fixture.open(place);
+    store.put("room", "a", "1");
+    // The reloadable ones, all of them, changed or not.
+    std::vector<std::pair<std::string, std::string>> reloadable;
+    const auto values = fixture.values_at(place);
+    const auto* at = reinterpret_cast<const unsigned char*>(fixture.descriptor().config_keys);
+    for (uint64_t i = 0; i < fixture.descriptor().config_key_count;
+         ++i, at += fixture.descriptor().config_keys->struct_size) {
+        const auto& key = *reinterpret_cast<const meridian_config_key*>(at);
+        if ((key.flags & MERIDIAN_KEY_RELOADABLE) == 0) continue;
+        for (const auto& value : values) {
+            if (value.first == key.name) reloadable.push_back(value);
+        }
+    }
+    const auto result = store.reconfigure(reloadable);
+    require(result.status == MERIDIAN_OK,
+            "reconfigure with the values that it has: found " + status_name(result.status) + ", " + result.text);
+    store.put("room", "a", "2");
+    require_equal(store.read("room", "a").tail.size(), size_t{2}, "entries after reconfigure");
+}
+
 size_t count_in(const std::string& directory) {
     DIR* const opened = ::opendir(directory.c_str());
     if (opened == nullptr) return 0;
@@ -253,6 +277,7 @@ std::vector<Check> opening_checks() {
         {"what the opening says survives reopening", what_the_opening_says_survives_reopening},
         {"what was acknowledged is there after reopening", what_was_acknowledged_is_there_after_reopening},
         {"what was acknowledged survives a killed process", what_was_acknowledged_survives_a_killed_process},
+        {"it can be given its values again", it_can_be_given_its_values_again},
         {"a closed store leaves no thread and no file open", a_closed_store_leaves_no_thread_and_no_file_open},
     };
 }

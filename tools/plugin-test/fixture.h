@@ -23,12 +23,6 @@ struct Place {
     std::string id;
 };
 
-struct FailedOpen {
-    meridian_status status = MERIDIAN_OK;
-    std::string text;
-    bool touched_instance = false;
-};
-
 class Fixture {
 public:
     // `configuration` as on the command line; `directory` is empty and removed by the caller.

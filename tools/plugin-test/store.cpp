@@ -234,6 +234,19 @@ std::vector<Name> Store::stale(uint64_t count_max) const {
     return names;
 }
 
+FailedOpen Store::reconfigure(const std::vector<std::pair<std::string, std::string>>& given) {
+    doing("calling reconfigure");
+    std::vector<meridian_config_value> values;
+    for (const auto& [key, value] : given) values.push_back({key.c_str(), c_bytes(value)});
+    const meridian_config config{sizeof config, static_cast<uint32_t>(values.size()), values.data()};
+    char text[1024] = "";
+    meridian_error error{sizeof error, sizeof text, text};
+    FailedOpen out;
+    out.status = descriptor_->reconfigure(instance_.get(), &config, &error);
+    out.text.assign(text, ::strnlen(text, sizeof text));
+    return out;
+}
+
 void Store::stop(uint64_t timeout_us) {
     if (instance_ == nullptr || is_stopped_) return;
     is_stopped_ = true;

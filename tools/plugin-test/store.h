@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "call.h"
@@ -22,6 +23,13 @@ namespace meridian::plugin_test {
 struct Manner {
     size_t spare_bytes = 0;
     bool scribble = false;
+};
+
+// Why create or reconfigure failed.
+struct FailedOpen {
+    meridian_status status = MERIDIAN_OK;
+    std::string text;
+    bool touched_instance = false;
 };
 
 class Store {
@@ -88,6 +96,8 @@ public:
 
     uint64_t next_position() const { return next_position_; }
 
+    // Gives the instance these values, as a reload does. REQUIRES: the descriptor has reconfigure.
+    FailedOpen reconfigure(const std::vector<std::pair<std::string, std::string>>& values);
     void stop(uint64_t timeout_us = 10'000'000);
     // Stops if that has not been done, and destroys.
     void close();
