@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <future>
-#include <map>
 #include <thread>
 
 #include "auth/signing_key_file.h"
@@ -26,7 +25,7 @@
 #include "plugin/loader.h"
 #include "plugin/plugin_configuration.h"
 #include "plugin/store_adapter.h"
-#include "plugin_report.h"
+#include "store_setup.h"
 
 namespace meridian::server {
 namespace {
@@ -36,31 +35,6 @@ sigset_t handled_signals() {
     sigemptyset(&set);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
     return set;
-}
-
-bool declares(const plugin::LoadedPlugin& loaded, std::string_view key) {
-    for (uint64_t i = 0; i < loaded.descriptor->config_key_count; ++i) {
-        if (key == loaded.descriptor->config_keys[i].name) return true;
-    }
-    return false;
-}
-
-struct StorePlugin {
-    plugin::LoadedPlugin loaded;
-    plugin::Configuration configuration;
-};
-
-Result<StorePlugin> load_store_plugin(const config::Settings& settings) {
-    auto loaded =
-        plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
-    if (!loaded) return loaded.error();
-    std::map<std::string, std::string> section;
-    for (const config::PluginEntry& entry : settings.store_entries) section[entry.key] = entry.value;
-    // A store that keeps files keeps them below the node's data directory unless it is told otherwise.
-    if (declares(*loaded, "directory")) section.emplace("directory", settings.data_dir + "/store");
-    auto configuration = plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment());
-    if (!configuration) return configuration.error();
-    return StorePlugin{*loaded, *configuration};
 }
 
 LogLevel level_of(plugin::LogLevel level) {

@@ -101,6 +101,7 @@ const std::vector<Field>& fields() {
     static const std::vector<Field> all = {
         text("server", "bind", &S::bind, check_bind, "MERIDIAN_BIND"),
         text("server", "data_dir", &S::data_dir, check_not_empty, "MERIDIAN_DATA_DIR"),
+        text("server", "backup_dir", &S::backup_dir, nullptr),
         text("server", "signing_key", &S::signing_key, check_signing_key, "MERIDIAN_SIGNING_KEY", true),
         number("server", "loops", &S::loops, 0, 256),
         number("server", "stop_timeout_ms", &S::stop_timeout_ms, 0, 3'600'000),

@@ -31,6 +31,7 @@ struct Settings {
     // [server]
     std::string bind = "0.0.0.0:3000";  // host:port, [ipv6]:port or unix:/path
     std::string data_dir = "./data";
+    std::string backup_dir;           // where backups are made; empty = `backups` in the data directory
     std::string signing_key;          // 64 hexadecimal digits; empty = the key file in the data directory
     uint64_t loops = 0;               // event loops; 0 = one per core
     uint64_t stop_timeout_ms = 5000;  // how long a stopping node waits for what is in flight

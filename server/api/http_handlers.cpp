@@ -5,6 +5,7 @@
 
 #include <charconv>
 
+#include "api/backup_api.h"
 #include "api/drift.h"
 #include "api/merged_delta.h"
 #include "api/token_api.h"
@@ -245,6 +246,10 @@ void get_sync(const Exchange& exchange, HttpRequest& request) {
         [exchange](const node::StateOutcome& outcome) { exchange.answer(state_response(outcome)); });
 }
 
+void back_up(const Exchange& exchange, const HttpRequest& request) {
+    begin_backup(exchange.edge, request, [exchange](HttpResponse response) { exchange.answer(std::move(response)); });
+}
+
 // RFC 6455 section 4.2.2.
 std::string websocket_accept(const std::string& key) {
     Poco::SHA1Engine sha1;
@@ -352,6 +357,8 @@ void handle_request(EdgeLoop& edge, HttpRequest request) {
             return exchange.answer(json_response(R"({"status":"ok"})"));
         case Route::health_ready:
             return exchange.answer(health_ready(edge));
+        case Route::backup:
+            return back_up(exchange, request);
         case Route::metrics:
             return exchange.answer(metrics(edge, request));
         case Route::crdt_value:

@@ -40,7 +40,7 @@ struct EdgeShared {
     Random& random;
     const SigningKey& signing_key;
     node::Node* node = nullptr;
-    const node::Store* store = nullptr;
+    node::Store* store = nullptr;
     const PluginMetrics* plugin_metrics = nullptr;
     std::vector<EdgeLoop*> loops;
     std::atomic<bool> draining{false};

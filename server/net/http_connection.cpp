@@ -147,8 +147,10 @@ void HttpConnection::begin_request(const RequestHead& head) {
         return refuse(std::move(not_found));
     }
     auto request = std::make_unique<HttpRequest>();
-    const bool open_to_local = path->route == Route::metrics && metrics == "local";
-    if (needs_token(path->route) && !(open_to_local && is_local(socket_.get(), head))) {
+    const bool asks_for_local = path->route == Route::metrics || path->route == Route::backup;
+    request->local = asks_for_local && is_local(socket_.get(), head);
+    const bool open = path->route == Route::metrics && metrics == "local" && request->local;
+    if (needs_token(path->route) && !open) {
         std::string_view token = bearer_token(head);
         std::string from_query;
         if (token.empty()) {

@@ -47,6 +47,10 @@ std::optional<RoutedPath> route_path(std::string_view path) {
         routed.route = Route::metrics;
         return routed;
     }
+    if (segments.size() == 2 && segments[0] == "v1" && segments[1] == "backup" && path.back() != '/') {
+        routed.route = Route::backup;
+        return routed;
+    }
     // A trailing slash after the last segment names another path.
     if (segments.size() < 4 || segments[0] != "v1" || segments[1] != "namespaces" || path.back() == '/')
         return std::nullopt;
@@ -67,6 +71,7 @@ const char* allowed_methods(Route route) {
     switch (route) {
         case Route::crdt_ops:
         case Route::tokens:
+        case Route::backup:
             return "POST";
         case Route::sessions:
             return "DELETE";

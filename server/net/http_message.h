@@ -18,6 +18,7 @@ enum class Route : uint8_t {
     health_live,
     health_ready,
     metrics,
+    backup,
     crdt_value,
     crdt_ops,
     crdt_sync,
@@ -50,6 +51,7 @@ struct HttpRequest {
     RoutedPath path;
     std::string method;
     std::string query;
+    bool local = false;  // from this machine, and no proxy speaks for somebody else
     std::string content_type;
     std::string idempotency_key;
     std::string op_signature;

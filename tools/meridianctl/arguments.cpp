@@ -7,8 +7,8 @@
 
 namespace meridian::ctl {
 namespace {
-const std::vector<std::string> with_value = {"url", "token", "namespace", "data-dir",       "client",
-                                             "ttl", "read",  "write",     "idempotency-key"};
+const std::vector<std::string> with_value = {"url", "token", "namespace", "data-dir",        "client",
+                                             "ttl", "read",  "write",     "idempotency-key", "config"};
 const std::vector<std::string> without_value = {"admin", "help", "version"};
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {

@@ -15,11 +15,13 @@
 #include "auth/signing_key_file.h"
 #include "base/json_writer.h"
 #include "client/websocket_client.h"
+#include "config/settings.h"
 #include "loop/system_environment.h"
 #include "meridianctl/arguments.h"
 #include "meridianctl/json_bridge.h"
 #include "meridianctl/ops.h"
 #include "protocol/http_head.h"
+#include "restore.h"
 #include "server_version.h"
 #include "wire/client_delta_codec.h"
 #include "wire/op_codec.h"
@@ -28,6 +30,7 @@ namespace meridian::ctl {
 namespace {
 
 constexpr uint64_t own_token_ttl_ms = 3'600'000;
+constexpr int backup_timeout_s = 24 * 3600;
 
 std::string help() {
     return "usage: meridianctl [option...] command\n"
@@ -37,6 +40,8 @@ std::string help() {
            "  token inspect TOKEN      show what a token says, and whether the signing key made it\n"
            "  get KEY                  the value as JSON\n" +
            op_help() +
+           "  backup [NAME]            make a backup of the running node, on its machine; prints where it is\n"
+           "  restore DIRECTORY        put a backup in the place of the store of a node that does not run\n"
            "  watch [KEY...]           print the state of the keys, then every change (of these keys, or of all), a "
            "JSON line each\n"
            "\n"
@@ -45,6 +50,7 @@ std::string help() {
            "  --token TOKEN            default: environment variable MERIDIAN_TOKEN; without either one is made with "
            "the signing key\n"
            "  --namespace NAME         default: that of the token\n"
+           "  --config FILE            for restore: the node's configuration; may be given several times\n"
            "  --data-dir DIRECTORY     where the signing key is; default ./data, or MERIDIAN_DATA_DIR; "
            "MERIDIAN_SIGNING_KEY wins\n"
            "  --client ID              client id of a token that is made; default 1\n"
@@ -70,6 +76,8 @@ public:
         if (command == "token" && words.size() == 2 && words[1] == "issue") return issue();
         if (command == "token" && words.size() == 3 && words[1] == "inspect") return inspect(words[2]);
         if (command == "get" && words.size() == 2) return get(words[1]);
+        if (command == "backup" && words.size() <= 2) return backup(words.size() == 2 ? words[1] : "");
+        if (command == "restore" && words.size() == 2) return restore(words[1]);
         if (command == "watch") return watch({words.begin() + 1, words.end()});
         if (is_op_verb(command)) return write(words);
         std::string line;
@@ -180,12 +188,13 @@ private:
         return "/v1/namespaces/" + server::percent_encode(namespace_) + rest;
     }
 
-    Result<HttpAnswer> request(const std::string& method, const std::string& target, const std::string& body = {}) {
+    Result<HttpAnswer> request(const std::string& method, const std::string& target, const std::string& body = {},
+                               int timeout_s = 30) {
         const Result<Poco::URI> node = url();
         if (!node) return node.error();
         try {
             Poco::Net::HTTPClientSession session(node->getHost(), node->getPort());
-            session.setTimeout(Poco::Timespan(30, 0));
+            session.setTimeout(Poco::Timespan(timeout_s, 0));
             Poco::Net::HTTPRequest request(method, target, Poco::Net::HTTPMessage::HTTP_1_1);
             request.set("Authorization", "Bearer " + token_);
             if (arguments_.has("idempotency-key"))
@@ -215,6 +224,35 @@ private:
         if (!answer) return answer.error();
         if (answer->status != 200) return refusal(*answer);
         std::cout << answer->body << "\n";
+        return {};
+    }
+
+    Result<void> backup(const std::string& name) {
+        // Any namespace will do: the token says only who asks.
+        if (!arguments_.has("namespace")) arguments_.options["namespace"] = {"backup"};
+        if (Result<void> prepared = prepare(); !prepared) return prepared;
+        const Result<HttpAnswer> answer = request(
+            "POST", "/v1/backup" + (name.empty() ? "" : "?name=" + server::percent_encode(name)), {}, backup_timeout_s);
+        if (!answer) return answer.error();
+        if (answer->status != 200) return refusal(*answer);
+        std::cout << answer->body << "\n";
+        return {};
+    }
+
+    Result<void> restore(const std::string& directory) {
+        config::SettingsSources sources;
+        sources.files = arguments_.all("config");
+        if (arguments_.has("data-dir")) sources.options.emplace_back("server.data_dir", arguments_.get("data-dir", ""));
+        sources.environment = [](const std::string& name) -> std::optional<std::string> {
+            const char* value = std::getenv(name.c_str());
+            if (value == nullptr) return std::nullopt;
+            return value;
+        };
+        const Result<config::Settings> settings = config::load_settings(sources);
+        if (!settings) return settings.error();
+        const Result<std::string> restored = server::restore_backup(*settings, directory, clock_, random_);
+        if (!restored) return restored.error();
+        std::cout << "restored to " << *restored << ", with a new incarnation\n";
         return {};
     }
 
