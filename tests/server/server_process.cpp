@@ -42,21 +42,21 @@ int wait_for(pid_t process) {
 
 }  // namespace
 
-ServerProcess::ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings) {
+ServerProcess::ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings,
+                             const std::vector<std::string>& environment) {
     std::vector<std::string> command = {MERIDIAND,      "--bind", "127.0.0.1:0",   "--data-dir",
                                         data_directory, "--set",  "server.loops=2"};
     for (const std::string& setting : settings) {
         command.push_back("--set");
         command.push_back(setting);
     }
-    process_ = spawn(command, {}, log_);
-    std::string text;
+    process_ = spawn(command, environment, log_);
     const std::string mark = "listening address=";
     for (;;) {
-        const size_t at = text.find(mark);
-        const size_t end = at == std::string::npos ? at : text.find(' ', at + mark.size());
+        const size_t at = text_.find(mark);
+        const size_t end = at == std::string::npos ? at : text_.find(' ', at + mark.size());
         if (end != std::string::npos) {
-            address_ = text.substr(at + mark.size(), end - at - mark.size());
+            address_ = text_.substr(at + mark.size(), end - at - mark.size());
             return;
         }
         char buffer[4096];
@@ -66,9 +66,9 @@ ServerProcess::ServerProcess(const std::string& data_directory, const std::vecto
             ::kill(process_, SIGKILL);
             wait_for(process_);
             ::close(log_);
-            throw std::runtime_error("meridiand did not start: " + text);
+            throw std::runtime_error("meridiand did not start: " + text_);
         }
-        text.append(buffer, static_cast<size_t>(got));
+        text_.append(buffer, static_cast<size_t>(got));
     }
 }
 
@@ -94,6 +94,18 @@ bool ServerProcess::is_running() {
     int status = 0;
     if (process_ > 0 && ::waitpid(process_, &status, WNOHANG) == process_) process_ = -1;
     return process_ > 0;
+}
+
+bool ServerProcess::logs(const std::string& text) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (text_.find(text) == std::string::npos) {
+        char buffer[4096];
+        pollfd ready{log_, POLLIN, 0};
+        const ssize_t got = ::poll(&ready, 1, 1000) == 1 ? ::read(log_, buffer, sizeof buffer) : 0;
+        if (got > 0) text_.append(buffer, static_cast<size_t>(got));
+        if (std::chrono::steady_clock::now() > end) return false;
+    }
+    return true;
 }
 
 ProgramResult run_program(const std::vector<std::string>& command, const std::vector<std::string>& environment) {

@@ -12,9 +12,10 @@ namespace meridian::test {
 
 class ServerProcess {
 public:
-    // Waits until the node listens. `settings` are given as --set. Throws std::runtime_error with the log if it does
-    // not start.
-    ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings = {});
+    // Waits until the node listens. `settings` are given as --set; `environment` is all that it has. Throws
+    // std::runtime_error with the log if it does not start.
+    ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings = {},
+                  const std::vector<std::string>& environment = {});
     ~ServerProcess();  // kill -9 if it still runs
     ServerProcess(const ServerProcess&) = delete;
     ServerProcess& operator=(const ServerProcess&) = delete;
@@ -24,11 +25,14 @@ public:
     // Waits for the end; the exit status, or 128 + the signal.
     int wait();
     bool is_running();
+    // Waits until its log says this, for 20 s at most.
+    bool logs(const std::string& text);
 
 private:
     pid_t process_ = -1;
     int log_ = -1;
     std::string address_;
+    std::string text_;  // of the log, as far as it has been read
 };
 
 struct ProgramResult {
