@@ -1,17 +1,13 @@
-// A store that keeps everything in memory and loses it when it is closed: the whole contract of meridian/plugin.h
-// without a disk in the way.
-//
-// One thread does what submits ask for, in order of submission; nearly all data is its own. Calls that may come on any
-// other thread see atomics, and the list of stale keys under a mutex.
+// A store that keeps everything in memory and loses it when it is closed: all of meridian/plugin.h without a disk in
+// the way. One thread does what submits ask for, in order; nearly all data is its own. Calls that come on other threads
+// see atomics, and the list of stale keys under a mutex.
 #include <meridian/store.hpp>
 
 #include <map>
 #include <set>
 
 namespace {
-
 using namespace meridian::abi;
-
 struct Row {
     std::optional<std::string> state;
     uint64_t position = 0;       // entries up to here are in the state, or were deleted with the key
@@ -29,9 +25,8 @@ public:
     }
     void stop(uint64_t deadline_us) { queue_.stop(host_, deadline_us); }
     void opening(meridian_store_opening& out) const noexcept {
-        out.created = 1;
         std::memcpy(out.store_id, store_id_, sizeof out.store_id);
-        out.next_position = out.floor = 1;
+        out.created = out.next_position = out.floor = 1;
     }
     void usage(meridian_store_usage& out) const noexcept {
         out.log_bytes = log_bytes_;
@@ -44,7 +39,17 @@ public:
                 return sink.done(MERIDIAN_INVALID, "the log's next position is " + std::to_string(next_position_));
             if (log_bytes_ + copy.bytes > log_bytes_max_)
                 return sink.done(MERIDIAN_NO_SPACE, "log_bytes_max is " + std::to_string(log_bytes_max_));
-            for (Entry& entry : copy.entries) append(std::move(entry));
+            for (Entry& entry : copy.entries) {
+                log_bytes_ += size_of(entry);
+                stale_bytes_ += size_of(entry);
+                change(entry.name, [&](Row& row) {
+                    row.tail.push_back(entry.position);
+                    row.last_position = entry.position;
+                    row.deadline_ms = entry.deadline_ms;
+                });
+                log_.push_back(std::move(entry));
+                next_position_ += 1;
+            }
             for (MetadataWrite& write : copy.metadata) {
                 metadata_.erase(write.name);
                 if (write.value) metadata_.emplace(std::move(write.name), std::move(*write.value));
@@ -102,8 +107,8 @@ public:
     }
     meridian_status scan_keys(std::string_view of, const meridian_key_name* after, uint64_t count_max, NameSink sink) {
         const Name start(of, {});
-        return submit(sink, [=, this, begin = after == nullptr ? start : std::max(start, Name(*after))] {
-            uint64_t given = 0;
+        const Name begin = after == nullptr ? start : std::max(start, Name(*after));
+        return submit(sink, [=, this, given = uint64_t{0}]() mutable {
             for (auto at = rows_.upper_bound(begin); at != rows_.end(); ++at) {
                 const auto& [name, row] = *at;
                 if (!start.namespace_name.empty() && name.namespace_name != start.namespace_name) break;
@@ -115,8 +120,7 @@ public:
         });
     }
     meridian_status scan_due(uint64_t until_ms, uint64_t count_max, NameSink sink) {
-        return submit(sink, [=, this] {
-            uint64_t given = 0;
+        return submit(sink, [=, this, given = uint64_t{0}]() mutable {
             for (auto at = due_.begin(); at != due_.end() && at->first <= until_ms; ++at) {
                 if (given++ == count_max) return sink.done(MERIDIAN_OK, {}, true);
                 sink.name(at->second.namespace_name, at->second.key, at->first);
@@ -137,9 +141,7 @@ public:
         return submit(sink, [=, this, prefix = std::string(of), last = std::string(after), left = count_max]() mutable {
             for (auto at = metadata_.lower_bound(std::max(prefix, last)); at != metadata_.end() && left != 0; ++at) {
                 if (at->first.compare(0, prefix.size(), prefix) != 0) break;
-                if (at->first == last) continue;
-                sink.value(at->first, at->second);
-                --left;
+                if (at->first != last && left-- != 0) sink.value(at->first, at->second);
             }
             sink.done(MERIDIAN_OK);
         });
@@ -154,7 +156,6 @@ private:
     uint64_t floor() const { return next_position_ - log_.size(); }
     const Entry& at(uint64_t position) const { return log_[position - floor()]; }
     static uint64_t size_of(const Entry& entry) { return entry.name.key.size() + entry.payload.size(); }
-
     // Changes a row, and the lists that follow from rows. A deleted key keeps its row while the log has entries of it,
     // so that an older snapshot does not bring it back.
     template <class Change>
@@ -168,17 +169,6 @@ private:
         if (!row.tail.empty()) stale_.emplace(row.tail.front(), name);
         if (!row.state && row.tail.empty() && row.last_position < floor()) rows_.erase(name);
     }
-    void append(Entry entry) {
-        log_bytes_ += size_of(entry);
-        stale_bytes_ += size_of(entry);
-        change(entry.name, [&](Row& row) {
-            row.tail.push_back(entry.position);
-            row.last_position = entry.position;
-            row.deadline_ms = entry.deadline_ms;
-        });
-        log_.push_back(std::move(entry));
-        next_position_ += 1;
-    }
     void trim() {
         while (floor() < retain_from_ && !log_.empty() && (stale_.empty() || floor() < stale_.begin()->first)) {
             const Entry entry = std::move(log_.front());
@@ -187,7 +177,6 @@ private:
             if (rows_.count(entry.name) != 0) change(entry.name, [](Row&) {});
         }
     }
-
     const Host host_;
     const uint64_t log_bytes_max_;
     uint8_t store_id_[16] = {};
@@ -200,7 +189,6 @@ private:
     std::map<std::string, std::string> metadata_;
     TaskQueue queue_{4096};  // the last member: its thread ends before the data goes
 };
-
 constexpr meridian_config_key keys[] = {
     {sizeof(meridian_config_key), MERIDIAN_TYPE_SIZE, 0, 0, "log_bytes_max", "1GiB", 1 << 10, 1LL << 40, nullptr,
      nullptr, "Most memory that log entries may take; beyond it, writes are refused until some can be dropped."}};
