@@ -5,11 +5,12 @@
 #include <memory>
 
 // The work behind a virtual function; made in another translation unit, so that no call can be inlined.
-class Counter {
+class Cell {
 public:
-    virtual ~Counter() = default;
-    virtual void add(uint64_t value) = 0;
-    virtual uint64_t sum() const = 0;
+    virtual ~Cell() = default;
+    virtual void set(uint64_t value) = 0;
+    virtual uint64_t get() const = 0;
 };
 
-std::unique_ptr<Counter> make_counter();
+std::unique_ptr<Cell> make_cell_in_program();
+std::unique_ptr<Cell> make_cell_in_library();  // of a shared object, as the plug-in is

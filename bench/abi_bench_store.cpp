@@ -1,17 +1,17 @@
-// A plug-in for abi-bench: retain_from adds, usage gives the sum. Nothing else is called.
+// A plug-in for abi-bench: retain_from keeps its argument, usage gives it. Nothing else is called.
 #include "meridian/store.hpp"
 
 namespace {
 
 using namespace meridian::abi;
 
-class AddingStore {
+class CellStore {
 public:
-    AddingStore(Host, const Config&) {}
+    CellStore(Host, const Config&) {}
     void stop(uint64_t) {}
     void opening(meridian_store_opening&) const noexcept {}
-    void usage(meridian_store_usage& out) const noexcept { out.log_bytes = sum_; }
-    void retain_from(uint64_t position) { sum_ += position; }
+    void usage(meridian_store_usage& out) const noexcept { out.log_bytes = value_; }
+    void retain_from(uint64_t position) { value_ = position; }
     void stale_keys(uint64_t, const std::function<void(std::string_view, std::string_view)>&) const {}
     meridian_status commit(const meridian_commit_group&, StatusSink) { return MERIDIAN_NOT_SUPPORTED; }
     meridian_status read_keys(const meridian_key_name*, uint64_t, KeyRecordSink) { return MERIDIAN_NOT_SUPPORTED; }
@@ -27,7 +27,7 @@ public:
     }
 
 private:
-    uint64_t sum_ = 0;
+    uint64_t value_ = 0;
 };
 
 constexpr meridian_config_key keys[] = {{sizeof(meridian_config_key), MERIDIAN_TYPE_BOOLEAN, 0, 0, "unused", "true", 0,
@@ -35,5 +35,5 @@ constexpr meridian_config_key keys[] = {{sizeof(meridian_config_key), MERIDIAN_T
 
 }  // namespace
 
-MERIDIAN_STORE_PLUGIN(AddingStore, "abi-bench-store", "1.0", MERIDIAN_STORE_VOLATILE, "Apache-2.0",
-                      "Adds numbers, for a benchmark", keys)
+MERIDIAN_STORE_PLUGIN(CellStore, "abi-bench-store", "1.0", MERIDIAN_STORE_VOLATILE, "Apache-2.0",
+                      "Keeps a number, for a benchmark", keys)
