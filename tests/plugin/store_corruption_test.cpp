@@ -34,6 +34,8 @@ class StoreCorruptionTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_truncated_snapshot_database_is_refused);
     CPPUNIT_TEST(a_removed_snapshot_database_is_refused);
     CPPUNIT_TEST(a_removed_log_is_refused);
+    CPPUNIT_TEST(a_snapshot_database_of_another_store_is_refused);
+    CPPUNIT_TEST(an_interrupted_making_of_a_store_is_begun_again);
     CPPUNIT_TEST(a_damaged_snapshot_is_an_error_of_its_key_alone);
     CPPUNIT_TEST(a_directory_with_other_files_is_refused);
     CPPUNIT_TEST_SUITE_END();
@@ -317,6 +319,27 @@ public:
         make_crashed(3);
         fs::remove_all(damaged_ + "/log");
         must_refuse({"log", "missing"});
+    }
+
+    void a_snapshot_database_of_another_store_is_refused() {
+        make_crashed(3);
+        const std::string other = temporary_.path() + "/other";
+        open_store(host_, {{"directory", other}})->close();
+        fs::copy_file(other + "/snapshots/data.mdb", damaged_ + "/snapshots/data.mdb",
+                      fs::copy_options::overwrite_existing);
+        must_refuse({"snapshots", "belongs to store", "the directory is of store"});
+    }
+
+    void an_interrupted_making_of_a_store_is_begun_again() {
+        // Before the first segment has its name; before the database has; and with all that is left in the way.
+        make_crashed(0);
+        fs::rename(damaged_ + "/log/0000000000000001.seg", damaged_ + "/log/new-1.seg");
+        fs::rename(damaged_ + "/snapshots/data.mdb", damaged_ + "/snapshots/new.mdb");
+        fs::resize_file(damaged_ + "/snapshots/new.mdb", 100);
+        open_store(host_, {{"directory", damaged_}}).put("room", "a", "x");
+        restore();
+        fs::remove(damaged_ + "/snapshots/data.mdb");
+        open_store(host_, {{"directory", damaged_}}).put("room", "a", "x");
     }
 
     void a_damaged_snapshot_is_an_error_of_its_key_alone() {

@@ -41,6 +41,7 @@ class StoreFaultTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_failed_write_ends_writing);
     CPPUNIT_TEST(a_full_disk_refuses_writes_and_clears_by_itself);
     CPPUNIT_TEST(short_writes_are_continued);
+    CPPUNIT_TEST(a_segment_that_cannot_be_removed_leaves_no_gap);
     CPPUNIT_TEST(an_unreadable_entry_is_an_error_of_its_key_alone);
     CPPUNIT_TEST(any_call_may_fail_and_nothing_acknowledged_is_lost);
     CPPUNIT_TEST_SUITE_END();
@@ -122,6 +123,27 @@ public:
         files_.limit_writes(SIZE_MAX);
         auto store = open_store(host_, section, faulty_plugin());
         CPPUNIT_ASSERT_EQUAL(payload, store.read("room", "a").tail.at(0));
+    }
+
+    void a_segment_that_cannot_be_removed_leaves_no_gap() {
+        TemporaryDirectory temporary;
+        const std::string directory = temporary.path() + "/s";
+        const Section section{{"directory", directory}, {"spare_segments", "0"}};
+        auto store = open_store(host_, section, faulty_plugin());
+        uint64_t last = 0;
+        for (int i = 0; i < 60; ++i) last = store.put("room", "a", std::string(5000, 'x'));
+        const size_t before = segments(directory).size();
+        CPPUNIT_ASSERT(before > 3);
+        CPPUNIT_ASSERT_EQUAL(std::string(), store.snapshot("room", "a", last, "state"));
+        files_.fail("remove", 1, EIO, true);
+        store->retain_from(last);
+        CPPUNIT_ASSERT(TestStore::eventually([&] { return files_.fired(); }));
+        CPPUNIT_ASSERT_EQUAL(before, segments(directory).size());
+        // The next attempt begins with the same segment.
+        files_.fail("remove", 2, EIO);
+        CPPUNIT_ASSERT(TestStore::eventually([&] { return segments(directory).size() < before; }));
+        store->close();
+        open_store(host_, section, faulty_plugin()).put("room", "a", "goes on");
     }
 
     void an_unreadable_entry_is_an_error_of_its_key_alone() {
