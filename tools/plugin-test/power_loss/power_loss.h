@@ -31,7 +31,7 @@ struct PowerLossOptions {
                                       // keeps outside of it is not watched. Small files make short runs.
     uint64_t kills = 200;
     uint64_t seed = 0;           // 0: drawn at random; printed either way
-    std::string shim_path;       // libmeridian-power-loss.so; empty: beside this program, then in ../lib
+    std::string shim_path;       // libmeridian-power-loss.so; empty: beside this program, then ../lib/meridian
     std::string work_directory;  // where the run's directory is made; empty: TMPDIR or /tmp
 };
 
