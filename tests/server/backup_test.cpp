@@ -1,23 +1,21 @@
 // Backup of a running node and restore, with the commands that operators use.
 #include <cppunit/extensions/HelperMacros.h>
 #include <signal.h>
-#include <sodium.h>
 
 #include <filesystem>
 #include <fstream>
 #include <future>
-#include <memory>
 
 #include "loop/system_environment.h"
 #include "loop/thread_lane.h"
 #include "node/committer.h"
 #include "plugin/store_adapter.h"
+#include "server_fixture.h"
 #include "store_setup.h"
-#include "test_client.h"
 
 namespace meridian::test {
 
-class BackupTest : public CppUnit::TestFixture {
+class BackupTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(BackupTest);
     CPPUNIT_TEST(a_restored_backup_has_all_that_was_acknowledged_before_it_and_begins_a_new_incarnation);
     CPPUNIT_TEST(a_backup_is_made_for_admins_on_this_machine_only);
@@ -25,22 +23,7 @@ class BackupTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_restore_overwrites_nothing_and_leaves_nothing_behind_when_it_fails);
     CPPUNIT_TEST_SUITE_END();
 
-public:
-    void setUp() override {
-        CPPUNIT_ASSERT(sodium_init() >= 0);
-        data_ = std::make_unique<TemporaryDirectory>();
-    }
-    void tearDown() override {
-        server_.reset();
-        data_.reset();
-    }
-
 private:
-    ServerProcess& start(const std::string& data_directory) {
-        server_ = std::make_unique<ServerProcess>(data_directory,
-                                                  std::vector<std::string>{"server.signing_key=" + signing_key_hex});
-        return *server_;
-    }
     void increment(int times) {
         for (int i = 0; i < times; ++i) {
             const auto reply = http(*server_, "POST", "/v1/namespaces/room/crdts/gc:a/ops", token(), counter_op(1));
@@ -82,13 +65,10 @@ private:
         return *decoded;
     }
 
-    std::unique_ptr<TemporaryDirectory> data_;
-    std::unique_ptr<ServerProcess> server_;
-
 public:
     void a_restored_backup_has_all_that_was_acknowledged_before_it_and_begins_a_new_incarnation() {
         const std::string data = data_->path() + "/old", restored = data_->path() + "/new";
-        ServerProcess& server = start(data);
+        ServerProcess& server = start_on(data);
         increment(30);
         const ProgramResult made = control({"backup", "first", "--url", "http://" + server.address()});
         CPPUNIT_ASSERT_EQUAL_MESSAGE(made.output, 0, made.status);
@@ -105,14 +85,14 @@ public:
         const node::Committer::Start before = head(data), after = head(restored);
         CPPUNIT_ASSERT_LESS(after.incarnation, before.incarnation);
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, after.sequence);
-        start(restored);
+        start_on(restored);
         CPPUNIT_ASSERT_EQUAL(std::string(R"({"counters":{"42":30},"total":30})"), value());
         increment(1);
         CPPUNIT_ASSERT_EQUAL(std::string(R"({"counters":{"42":31},"total":31})"), value());
     }
 
     void a_backup_is_made_for_admins_on_this_machine_only() {
-        start(data_->path());
+        start();
         CPPUNIT_ASSERT_EQUAL(401, back_up("", "").status);
         CPPUNIT_ASSERT_EQUAL(403, back_up("", token()).status);
         CPPUNIT_ASSERT_EQUAL(403, back_up("", token({.admin = true}), "X-Forwarded-For: 10.0.0.1\r\n").status);
@@ -126,7 +106,7 @@ public:
     }
 
     void a_backup_overwrites_nothing() {
-        start(data_->path());
+        start();
         CPPUNIT_ASSERT_EQUAL(200, back_up("?name=a", token({.admin = true})).status);
         CPPUNIT_ASSERT_EQUAL(409, back_up("?name=a", token({.admin = true})).status);
     }
@@ -141,7 +121,7 @@ public:
             CPPUNIT_ASSERT(!std::filesystem::exists(data + "/store"));
             CPPUNIT_ASSERT(!std::filesystem::exists(data + "/store.restoring"));
         }
-        start(data);
+        start_on(data);
         increment(3);
         CPPUNIT_ASSERT_EQUAL(200, back_up("?name=a", token({.admin = true})).status);
         increment(1);
@@ -150,7 +130,7 @@ public:
         const ProgramResult refused = control({"restore", data + "/backups/a", "--data-dir", data});
         CPPUNIT_ASSERT_EQUAL(1, refused.status);
         CPPUNIT_ASSERT_MESSAGE(refused.output, refused.output.find("there is something already") != std::string::npos);
-        start(data);
+        start_on(data);
         CPPUNIT_ASSERT_EQUAL(std::string(R"({"counters":{"42":4},"total":4})"), value());
     }
 };

@@ -1,12 +1,11 @@
 // The edge against the real server: permissions, malformed input, HTTP and WebSocket behaviour, stopping.
 #include <cppunit/extensions/HelperMacros.h>
-#include <sodium.h>
 #include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
 
-#include "test_client.h"
+#include "server_fixture.h"
 
 namespace {
 
@@ -14,7 +13,7 @@ using namespace meridian;
 using namespace meridian::test;
 using server::Opcode;
 
-class EdgeTest : public CppUnit::TestFixture {
+class EdgeTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(EdgeTest);
     CPPUNIT_TEST(readers_with_different_permissions_see_exactly_what_they_may);
     CPPUNIT_TEST(http_refuses_with_the_documented_answers);
@@ -32,23 +31,7 @@ class EdgeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(the_signing_key_is_made_once_and_kept_private);
     CPPUNIT_TEST_SUITE_END();
 
-public:
-    void setUp() override {
-        CPPUNIT_ASSERT(sodium_init() >= 0);
-        data_ = std::make_unique<TemporaryDirectory>();
-    }
-    void tearDown() override {
-        server_.reset();
-        data_.reset();
-    }
-
 private:
-    ServerProcess& start(std::vector<std::string> settings = {}) {
-        settings.push_back("server.signing_key=" + signing_key_hex);
-        server_ = std::make_unique<ServerProcess>(data_->path(), settings);
-        return *server_;
-    }
-
     static HttpReply post(const ServerProcess& server, const std::string& key, const std::string& op,
                           const std::string& bearer) {
         return http(server, "POST", "/v1/namespaces/room/crdts/" + key + "/ops", bearer, op);
@@ -384,9 +367,6 @@ private:
         CPPUNIT_ASSERT_EQUAL(1, refused.status);
         assert_contains(refused.output, "expected mode 0600");
     }
-
-    std::unique_ptr<TemporaryDirectory> data_;
-    std::unique_ptr<ServerProcess> server_;
 };
 
 CPPUNIT_TEST_SUITE_REGISTRATION(EdgeTest);

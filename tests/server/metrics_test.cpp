@@ -1,22 +1,20 @@
 // /metrics: who may read it, what it says; and what plug-ins may report.
 #include <cppunit/extensions/HelperMacros.h>
-#include <sodium.h>
 
 #include <algorithm>
 #include <fstream>
 #include <limits>
-#include <memory>
 #include <set>
 #include <sstream>
 
 #include "metrics/plugin_metrics.h"
-#include "test_client.h"
+#include "server_fixture.h"
 
 namespace meridian::test {
 
 using server::PluginMetrics;
 
-class MetricsTest : public CppUnit::TestFixture {
+class MetricsTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(MetricsTest);
     CPPUNIT_TEST(local_clients_and_admins_may_read_it_and_what_a_proxy_passes_on_may_not);
     CPPUNIT_TEST(it_can_be_for_admins_only_or_off);
@@ -27,22 +25,7 @@ class MetricsTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_plugin_cannot_make_the_page_grow_without_end);
     CPPUNIT_TEST_SUITE_END();
 
-public:
-    void setUp() override {
-        CPPUNIT_ASSERT(sodium_init() >= 0);
-        data_ = std::make_unique<TemporaryDirectory>();
-    }
-    void tearDown() override {
-        server_.reset();
-        data_.reset();
-    }
-
 private:
-    ServerProcess& start(std::vector<std::string> settings = {}) {
-        settings.push_back("server.signing_key=" + signing_key_hex);
-        server_ = std::make_unique<ServerProcess>(data_->path(), settings);
-        return *server_;
-    }
     std::string page() { return http(*server_, "GET", "/metrics", "").body; }
     // The number behind a metric's name and labels.
     std::string value(const std::string& name) {
@@ -52,9 +35,6 @@ private:
         const size_t start = at + name.size() + 2;
         return text.substr(start, text.find('\n', start) - start);
     }
-
-    std::unique_ptr<TemporaryDirectory> data_;
-    std::unique_ptr<ServerProcess> server_;
 
 public:
     void local_clients_and_admins_may_read_it_and_what_a_proxy_passes_on_may_not() {
