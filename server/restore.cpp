@@ -50,6 +50,17 @@ Result<void> copy_tree(const fs::path& from, const fs::path& to) {
     return sync_path(to);
 }
 
+// An operator restores as root what a user of few rights will run.
+Result<void> give_to_owner_of(const fs::path& directory, const fs::path& tree) {
+    struct stat status {};
+    if (::stat(directory.c_str(), &status) != 0) return system_error(directory);
+    const auto give = [&](const fs::path& path) { return ::lchown(path.c_str(), status.st_uid, status.st_gid) == 0; };
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(tree)) {
+        if (!give(entry.path())) return system_error(entry.path());
+    }
+    return give(tree) ? Result<void>() : system_error(tree);
+}
+
 Result<void> begin_incarnation(node::Store& store, Clock& clock, Random& random) {
     std::promise<Result<std::vector<std::optional<std::string>>>> found;
     store.read_metadata(
@@ -109,6 +120,7 @@ Result<std::string> restore(const config::Settings& settings, const std::string&
     fs::remove_all(copy);  // what an interrupted run has left
     Result<void> done = copy_tree(backup, copy);
     if (done) done = prepare_copy(settings, copy, clock, random);
+    if (done && ::geteuid() == 0) done = give_to_owner_of(parent, copy);
     // An empty directory in its place is replaced.
     if (done && ::rename(copy.c_str(), target.c_str()) != 0) done = system_error(target);
     if (done) done = sync_path(parent);

@@ -29,7 +29,9 @@ Result<StorePlugin> load_store_plugin(const config::Settings& settings, const st
     if (declares(*loaded, directory_key)) {
         if (directory) section[directory_key] = *directory;
         section.emplace(directory_key, settings.data_dir + "/store");
-        store.directory = section[directory_key];
+        std::string& path = section[directory_key];
+        while (path.size() > 1 && path.back() == '/') path.pop_back();
+        store.directory = path;
     }
     auto configuration = plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment());
     if (!configuration) return configuration.error();

@@ -12,7 +12,7 @@ constexpr size_t checkpoint_keys_per_round = 4096;
 // Keys that cannot be read stay due. They come first in the order of deadlines, so a look that got nothing done is
 // followed by one that looks further.
 constexpr size_t due_keys_per_look_min = 256;
-constexpr size_t due_keys_per_look_max = 65536;
+constexpr size_t due_keys_per_look_max = 8192;
 constexpr uint64_t retention_interval_us = 60'000'000;
 constexpr uint64_t forget_interval_us = 600'000'000;
 constexpr size_t forget_page = 512;
@@ -39,7 +39,8 @@ void Maintenance::tick() {
     const uint64_t now_us = env_.clock.monotonic_us();
     const bool log_has_grown = env_.store.usage().log_bytes_since_checkpoint >= env_.limits.checkpoint_log_bytes;
     if (!checkpointing_ && (now_us >= next_checkpoint_us_ || log_has_grown)) checkpoint_round();
-    if (!looking_for_due_) look_for_due();
+    // Without checkpoints the stored deadlines cannot be renewed, and the same keys would come up again and again.
+    if (!looking_for_due_ && !env_.store.usage().failed) look_for_due();
     if (!retaining_ && now_us >= next_retention_us_) retain();
     if (!forgetting_ && now_us >= next_forget_us_) forget_idempotency({});
     env_.lane.post_after(tick_us, [this] { tick(); });
@@ -70,6 +71,7 @@ void Maintenance::on_shards(std::vector<KeyName> names,
 }
 
 void Maintenance::checkpoint_round() {
+    if (finishing_ && !finished_) return;  // the deadline has passed
     std::vector<KeyName> names = env_.store.stale_keys(checkpoint_keys_per_round);
     next_checkpoint_us_ = env_.clock.monotonic_us() + env_.limits.checkpoint_interval_ms * 1000;
     const bool too_late = finished_ && env_.clock.monotonic_us() >= finish_deadline_us_;
@@ -107,7 +109,7 @@ void Maintenance::finish(uint64_t deadline_us, std::function<void()> done) {
     watch_deadline();
 }
 
-// A store that does not answer must not keep the node from stopping.
+// A checkpoint that is never answered must not keep the node from stopping.
 void Maintenance::watch_deadline() {
     if (!finished_) return;
     const uint64_t now_us = env_.clock.monotonic_us();
@@ -124,6 +126,7 @@ void Maintenance::look_for_due() {
                 due_keys_per_look_ = due_keys_per_look_min;
                 return;
             }
+            const size_t wanted = due.size();
             std::vector<KeyName> names;
             for (const DueKey& key : due) names.push_back(key.name);
             on_shards(
@@ -131,10 +134,11 @@ void Maintenance::look_for_due() {
                 [](ShardImpl& shard, std::vector<KeyName> group, Report done) {
                     shard.handle_due(std::move(group), std::move(done));
                 },
-                [this](size_t keys_written) {
+                [this, wanted](size_t keys_written) {
                     looking_for_due_ = false;
-                    due_keys_per_look_ = keys_written != 0 ? due_keys_per_look_min
-                                                           : std::min(2 * due_keys_per_look_, due_keys_per_look_max);
+                    due_keys_per_look_ = keys_written > wanted / 2
+                                             ? due_keys_per_look_min
+                                             : std::min(2 * due_keys_per_look_, due_keys_per_look_max);
                 });
         });
     });

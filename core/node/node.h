@@ -119,7 +119,8 @@ struct StateFrames {
 struct StateOutcome {
     Status status = Status::ok;
     std::string text;
-    // With not_found, if the key has expired: what empties it for a client that was away when that was told.
+    // With not_found, if the key has expired: what empties it for a connection that was told of it and has missed the
+    // end. It names what the key held, so it is for nobody else.
     std::shared_ptr<const StateFrames> state;
 };
 struct ValueOutcome {

@@ -115,6 +115,8 @@ private:
     void arm_timer();
     void on_timer();
     void expire(KeySlot& slot, uint64_t now_ms);
+    struct DueRun;
+    void next_due_slice(const std::shared_ptr<DueRun>& run);
     uint64_t attention_ms(const crdt::Key& key) const;
     bool evictable(const KeySlot& slot) const;
 
@@ -143,8 +145,9 @@ private:
     uint64_t durable_ = 0;  // as told by the committer
     uint64_t epoch_ = 1;
     size_t waiting_ = 0;  // requests that wait for keys
-    // Of writes that have not been executed. Shared, because a request that waits can outlive the shard.
-    const std::shared_ptr<size_t> waiting_bytes_ = std::make_shared<size_t>(0);
+    // Of writes that have not been executed. Shared and atomic, because a request that waits can outlive the shard, and
+    // its last holder may be a thread of the store.
+    const std::shared_ptr<std::atomic<size_t>> waiting_bytes_ = std::make_shared<std::atomic<size_t>>(0);
     std::deque<KeyName> to_load_;  // waits for a free read of the store
     size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way

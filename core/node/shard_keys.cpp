@@ -236,18 +236,40 @@ uint64_t ShardImpl::attention_ms(const crdt::Key& key) const {
     return attention_ms;
 }
 
+struct ShardImpl::DueRun {
+    std::vector<KeyName> names;
+    size_t next = 0;
+    size_t keys_written = 0;
+    std::function<void(size_t)> done;
+};
+
 void ShardImpl::handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done) {
-    auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
-    with_keys(*shared, [this, shared, done = std::move(done)] {
+    auto run = std::make_shared<DueRun>();
+    run->names = std::move(names);
+    run->done = std::move(done);
+    next_due_slice(run);
+}
+
+// In slices: the keys of one are all in memory at the same time.
+void ShardImpl::next_due_slice(const std::shared_ptr<DueRun>& run) {
+    if (run->next == run->names.size()) return run->done(run->keys_written);
+    const size_t count = std::min(load_keys_max, run->names.size() - run->next);
+    const auto first = run->names.begin() + static_cast<ptrdiff_t>(run->next);
+    auto slice = std::make_shared<std::vector<KeyName>>(first, first + static_cast<ptrdiff_t>(count));
+    run->next += count;
+    with_keys(*slice, [this, run, slice] {
         const uint64_t now_ms = time_ms();
-        for (const KeyName& name : *shared) {
+        for (const KeyName& name : *slice) {
             KeySlot& slot = resident(name.namespace_name, name.key);
             if (slot.phase != KeySlot::Phase::resident) continue;
             expire(slot, now_ms);
             slot.row_outdated = true;
         }
         arm_timer();
-        checkpoint(*shared, done);
+        checkpoint(*slice, [this, run](size_t keys_written) {
+            run->keys_written += keys_written;
+            next_due_slice(run);
+        });
     });
 }
 

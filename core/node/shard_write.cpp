@@ -20,7 +20,7 @@ constexpr uint64_t ticket_of_ended_epoch = UINT64_MAX;
 
 // A request that adds `bytes` to the counter for as long as anybody holds it.
 template <class Request>
-std::shared_ptr<Request> counted(Request request, size_t bytes, std::shared_ptr<size_t> counter) {
+std::shared_ptr<Request> counted(Request request, size_t bytes, std::shared_ptr<std::atomic<size_t>> counter) {
     *counter += bytes;
     auto owned = std::make_unique<Request>(std::move(request));
     return {owned.release(), [counter = std::move(counter), bytes](const Request* held) {

@@ -131,8 +131,7 @@ Result<DataDirectory> DataDirectory::open(const std::string& path, const StoreId
     out.path_ = path;
     FileSystem& files = real_file_system();
     if (const int code = files.make_directory(path); code == 0) {
-        const size_t slash = path.find_last_of('/');
-        const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+        const std::string parent = parent_of(path);
         if (const int synced = files.sync_directory(parent); synced != 0)
             return Error{parent + ": " + error_text(synced)};
     } else if (code != -EEXIST) {

@@ -145,4 +145,12 @@ std::string error_text(int64_t negative_errno) {
     return std::string(std::strerror(number)) + " (" + std::to_string(number) + ")";
 }
 
+std::string parent_of(const std::string& path) {
+    const size_t end = path.find_last_not_of('/');
+    if (end == std::string::npos) return "/";
+    const size_t slash = path.find_last_of('/', end);
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 }  // namespace meridian::store_kv

@@ -53,4 +53,7 @@ int write_fully(File& file, uint64_t offset, std::string_view bytes);
 // "No space left on device (28)" for -28.
 std::string error_text(int64_t negative_errno);
 
+// The directory that holds `path`, whether or not that ends with slashes.
+std::string parent_of(const std::string& path);
+
 }  // namespace meridian::store_kv

@@ -551,7 +551,7 @@ Result<DatabaseState> SnapshotDb::state() const {
     state.recovery.sequence = reader.varint();
     state.recovery.position = reader.varint();
     state.sequence_known = reader.varint();
-    const uint8_t closed = reader.u8();
+    const uint8_t closed = reader.at_end() ? 0 : reader.u8();  // not there in the first stores
     state.closed = closed == 1;
     if (!reader.ok() || !reader.at_end() || closed > 1) return Error{directory_ + ": its state is malformed"};
     return state;

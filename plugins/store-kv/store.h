@@ -131,6 +131,7 @@ private:
     DatabaseState database_state() const;
 
     // store_backup.cpp
+    Result<void> fill_copy(const std::string& target);
     Result<void> copy_to(const std::string& target);
 
     abi::Host host_;

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "store.h"
@@ -122,13 +123,24 @@ meridian_status KvStore::backup(std::string_view target, abi::StatusSink sink) {
 }
 
 Result<void> KvStore::copy_to(const std::string& target) {
+    if (const int code = real_file_system().make_directory(target); code != 0)
+        return Error{target + ": " + error_text(code)};
+    Result<void> copied = fill_copy(target);
+    if (copied) return copied;
+    // Half a backup is of no use, and its disk may be the one that the log needs.
+    std::error_code ignored;
+    std::filesystem::remove_all(target, ignored);
+    return copied;
+}
+
+Result<void> KvStore::fill_copy(const std::string& target) {
     {
         // Everything that is kept now stays until the copy is made.
         const std::lock_guard lock(state_mutex_);
         backup_pin_ = segments_.front()->header.number;
     }
     FileSystem& files = real_file_system();
-    for (const std::string& directory : {target, target + "/snapshots", target + "/log"}) {
+    for (const std::string& directory : {target + "/snapshots", target + "/log"}) {
         if (const int code = files.make_directory(directory); code != 0)
             return Error{directory + ": " + error_text(code)};
     }
@@ -152,7 +164,10 @@ Result<void> KvStore::copy_to(const std::string& target) {
             return Error{directory + ": " + error_text(code)};
     }
     // Last: without it the copy is not a store.
-    return DataDirectory::write_format(target, directory_->store_id());
+    if (auto written = DataDirectory::write_format(target, directory_->store_id()); !written) return written;
+    const std::string parent = parent_of(target);
+    if (const int code = files.sync_directory(parent); code != 0) return Error{parent + ": " + error_text(code)};
+    return {};
 }
 
 }  // namespace meridian::store_kv

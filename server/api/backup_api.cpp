@@ -1,12 +1,16 @@
 #include "api/backup_api.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 
+#include "base/file_descriptor.h"
 #include "base/json_writer.h"
 #include "log.h"
 #include "net/edge_loop.h"
@@ -61,7 +65,13 @@ void begin_backup(EdgeLoop& edge, const HttpRequest& request, std::function<void
     }
     const config::Settings& settings = edge.settings();
     const std::string parent = settings.backup_dir.empty() ? settings.data_dir + "/backups" : settings.backup_dir;
-    if (::mkdir(parent.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (::mkdir(parent.c_str(), 0700) == 0) {
+        const std::string above = std::filesystem::absolute(parent).parent_path();
+        const FileDescriptor directory(::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!directory.valid() || ::fsync(directory.get()) != 0) {
+            return answer(error_response(500, "backup_failed", above + ": " + std::strerror(errno)));
+        }
+    } else if (errno != EEXIST) {
         return answer(error_response(500, "backup_failed", parent + ": " + std::strerror(errno)));
     }
     const std::string directory = parent + "/" + name;

@@ -222,7 +222,9 @@ private:
                 if (outcome.status != node::Status::ok && outcome.status != node::Status::not_found) {
                     return then.send(error_of(outcome.status, outcome.text));
                 }
-                const bool has_state = outcome.state && !outcome.state->frames.empty();
+                // Of an expired key nothing is told to somebody who may never have seen it.
+                const bool has_state =
+                    outcome.status == node::Status::ok && outcome.state && !outcome.state->frames.empty();
                 const bool repeated = has_state && then.is_state_repeated(outcome.state) && !subscribe;
                 if (has_state && !repeated) then.send_state(*outcome.state);
                 if (subscribe || !has_state || repeated) then.send(wire::Ack{then.count_changes(0), std::nullopt});

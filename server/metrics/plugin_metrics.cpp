@@ -6,7 +6,11 @@
 namespace meridian::server {
 namespace {
 
+// The endings are those that the page gives itself: a name with one could stand on it twice.
 bool is_name(std::string_view name) {
+    for (const std::string_view ending : {"_total", "_sum", "_count"}) {
+        if (name.size() >= ending.size() && name.substr(name.size() - ending.size()) == ending) return false;
+    }
     return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
     });

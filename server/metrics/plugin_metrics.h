@@ -23,7 +23,8 @@ public:
         uint64_t count = 0;  // how often it was reported
     };
 
-    // `instance`: the configuration section, such as "store". Names that are not [a-z0-9_]+ and values that are not
+    // `instance`: the configuration section, such as "store". Names that are not [a-z0-9_]+ or end in
+    // _total, _sum or _count, and values that are not
     // finite are dropped.
     void report(std::string_view instance, plugin::MetricKind kind, std::string_view name, double value);
     // In order of instance and name.

@@ -22,8 +22,12 @@ std::string_view bearer_token(const RequestHead& head) {
 
 // Somebody on this machine, as far as can be seen: what a proxy passes on is not, so its headers are looked for.
 bool is_local(int fd, const RequestHead& head) {
-    for (const char* name : {"forwarded", "x-forwarded-for", "x-real-ip", "via"}) {
+    for (const char* name : {"forwarded", "x-real-ip", "cf-connecting-ip", "via"}) {
         if (head.header(name)) return false;
+    }
+    constexpr std::string_view prefix = "x-forwarded-";
+    for (const HeaderField& field : head.headers) {
+        if (equals_ignoring_case(field.name.substr(0, prefix.size()), prefix)) return false;
     }
     sockaddr_storage address{};
     socklen_t size = sizeof address;

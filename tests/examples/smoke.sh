@@ -26,8 +26,11 @@ start() {
     "$prefix/sbin/meridiand" --bind 127.0.0.1:0 --data-dir "$directory/data" --set "store.plugin=$plugin" \
         >"$directory/log" 2>&1 &
     node=$!
+    local waited=0
     until url=$(sed -n 's/^.* listening address=\([^ ]*\).*$/http:\/\/\1/p' "$directory/log") && [ -n "$url" ]; do
         kill -0 "$node" 2>/dev/null || fail "the node did not start"
+        waited=$((waited + 1))
+        [ "$waited" -lt 1200 ] || fail "the node did not listen within a minute"
         sleep 0.05
     done
 }

@@ -43,7 +43,8 @@ public:
         CPPUNIT_ASSERT_EQUAL(200, open.status);
         CPPUNIT_ASSERT(open.head.find("content-type: text/plain; version=0.0.4") != std::string::npos);
         for (const char* header :
-             {"X-Forwarded-For: 10.0.0.1\r\n", "Forwarded: for=10.0.0.1\r\n", "Via: 1.1 proxy\r\n"}) {
+             {"X-Forwarded-For: 10.0.0.1\r\n", "Forwarded: for=10.0.0.1\r\n", "X-Forwarded-Proto: https\r\n",
+              "CF-Connecting-IP: 10.0.0.1\r\n", "Via: 1.1 proxy\r\n"}) {
             CPPUNIT_ASSERT_EQUAL(401, http(server, "GET", "/metrics", "", {}, header).status);
             CPPUNIT_ASSERT_EQUAL(403, http(server, "GET", "/metrics", token(), {}, header).status);
             CPPUNIT_ASSERT_EQUAL(200, http(server, "GET", "/metrics", token({.admin = true}), {}, header).status);
@@ -128,6 +129,7 @@ public:
         metrics.report("store", Kind::gauge, "reads", 9);     // another kind
         metrics.report("store", Kind::counter, "reads", -1);  // a counter does not go back
         metrics.report("store", Kind::counter, "Bad Name", 1);
+        metrics.report("store", Kind::gauge, "reads_total", 1);  // the name under which the counter is shown
         metrics.report("store", Kind::gauge, "depth", std::numeric_limits<double>::quiet_NaN());
         std::string all;
         metrics.visit([&](const std::string& instance, const std::string& name, const PluginMetrics::Value& value) {
@@ -135,7 +137,7 @@ public:
                    std::to_string(value.count) + " ";
         });
         CPPUNIT_ASSERT_EQUAL(std::string("store.depth=2/2 store.reads=3/2 store.seconds=3/2 "), all);
-        CPPUNIT_ASSERT_EQUAL(uint64_t{4}, metrics.dropped());
+        CPPUNIT_ASSERT_EQUAL(uint64_t{5}, metrics.dropped());
     }
 
     void a_plugin_cannot_make_the_page_grow_without_end() {

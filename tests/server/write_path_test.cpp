@@ -25,6 +25,7 @@ class WritePathTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(acknowledged_writes_survive_kill_9);
     CPPUNIT_TEST(the_sender_is_echoed_its_delta_and_acknowledged);
     CPPUNIT_TEST(subscribe_answers_state_then_ack);
+    CPPUNIT_TEST(an_expired_key_is_told_to_nobody_who_subscribes_after_it);
     CPPUNIT_TEST(sync_answers_state_ack_or_not_found);
     CPPUNIT_TEST(a_batch_happens_whole_or_not_at_all);
     CPPUNIT_TEST(an_idempotency_key_makes_a_repeated_increment_count_once);
@@ -122,6 +123,19 @@ private:
         expect<wire::Ack>(socket);
         expect<wire::Ack>(socket);  // nothing has changed since: the state is not sent twice
         socket.send(wire::Subscribe{"gc:none"});
+        expect<wire::Ack>(socket);
+        expect_nothing_more(socket);
+    }
+
+    void an_expired_key_is_told_to_nobody_who_subscribes_after_it() {
+        const TemporaryDirectory data;
+        ServerProcess server(data.path(), settings());
+        const std::string add = wire::encode_op(crdt::Op(crdt::OrSetAdd{JsonValue::string("secret"), {}, 0, 0}));
+        const std::string key = "/v1/namespaces/room/crdts/or:a";
+        CPPUNIT_ASSERT_EQUAL(200, http(server, "POST", key + "/ops?ttl_ms=1", token(), add).status);
+        while (http(server, "GET", key, token()).status != 404) continue;
+        auto socket = websocket(server, token());
+        socket.send(wire::Subscribe{"or:a"});
         expect<wire::Ack>(socket);
         expect_nothing_more(socket);
     }
