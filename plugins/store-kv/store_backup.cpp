@@ -15,9 +15,9 @@
 namespace meridian::store_kv {
 namespace {
 
-constexpr uint64_t piece_size = 1 << 20;
+constexpr uint64_t piece_size = 128 << 10;
 // Between two pieces the disk belongs to the commits.
-constexpr auto pause = std::chrono::milliseconds(2);
+constexpr auto pause = std::chrono::milliseconds(4);
 
 // Receives LMDB's copy from a pipe and writes it in pieces, each synced.
 class PacedCopy {
