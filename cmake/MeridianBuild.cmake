@@ -60,6 +60,11 @@ function(meridian_add_test)
   add_executable(${ARG_NAME} ${ARG_SOURCES})
   target_link_libraries(${ARG_NAME} PRIVATE meridian-core meridian-test-main ${ARG_LIBRARIES})
   target_compile_definitions(${ARG_NAME} PRIVATE MERIDIAN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+  if(MERIDIAN_SANITIZE MATCHES "undefined")
+    # What is looked for is undefined behaviour of the product; in the tests' own code it costs a third of the time to
+    # compile them.
+    target_compile_options(${ARG_NAME} PRIVATE -fno-sanitize=undefined)
+  endif()
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${folder})

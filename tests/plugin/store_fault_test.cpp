@@ -24,7 +24,7 @@ const plugin::LoadedPlugin& faulty_plugin() {
         meridian_plugin_descriptor out = *store_kv().descriptor;
         using Table = abi::StoreTable<FaultyStore>;
         out.config_keys = store_kv::config_keys;
-        out.config_key_count = store_kv::config_key_count;
+        out.config_key_count = std::size(store_kv::config_keys);
         out.create = Table::create;
         out.stop = Table::stop;
         out.destroy = Table::destroy;

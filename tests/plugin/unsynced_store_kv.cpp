@@ -57,32 +57,5 @@ public:
 
 }  // namespace
 
-MERIDIAN_PLUGIN_NOTE(MERIDIAN_KIND_STORE, "store-kv-unsynced", "0.1.0");
-
-namespace {
-
-using Table = meridian::abi::StoreTable<UnsyncedStore>;
-
-const meridian_plugin_descriptor descriptor = {
-    MERIDIAN_IDENTITY(MERIDIAN_KIND_STORE, "store-kv-unsynced", "0.1.0"),
-    sizeof(meridian_plugin_descriptor),
-    MERIDIAN_STORE_BACKUP,
-    "Apache-2.0",
-    "store-kv without fdatasync, for a test that must fail",
-    nullptr,
-    meridian::store_kv::config_keys,
-    meridian::store_kv::config_key_count,
-    Table::create,
-    nullptr,
-    Table::stop,
-    Table::destroy,
-    nullptr,
-    &Table::functions,
-    nullptr,
-};
-
-}  // namespace
-
-extern "C" MERIDIAN_EXPORT const meridian_plugin_descriptor* meridian_plugin(void) {
-    return &descriptor;
-}
+MERIDIAN_STORE_PLUGIN(UnsyncedStore, "store-kv-unsynced", "0.1.0", 0, "Apache-2.0",
+                      "store-kv without fdatasync, for a test that must fail", meridian::store_kv::config_keys)

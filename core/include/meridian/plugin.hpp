@@ -245,6 +245,8 @@ struct StoreTable {
 
     static meridian_status create(const meridian_host* host, const meridian_config* config, void** instance,
                                   meridian_error* error) noexcept {
+        static_assert(has_backup || !names_backup,
+                      "backup: expected meridian_status backup(std::string_view target, StatusSink sink)");
         return guarded(error, [&]() -> meridian_status {
             *instance = new StoreClass(Host(host), Config(config));
             return MERIDIAN_OK;
@@ -327,6 +329,8 @@ struct StoreTable {
             return MERIDIAN_NOT_SUPPORTED;
         });
     }
+    // A member of that name which cannot be called as a backup is a mistake, and must not be left out silently.
+    static constexpr bool names_backup = requires { &StoreClass::backup; };
     static constexpr bool has_backup = requires(StoreClass & store, StatusSink sink) {
         store.backup(std::string_view(), sink);
     };
