@@ -10,13 +10,6 @@ namespace {
 
 constexpr const char* directory_key = "directory";
 
-bool declares(const plugin::LoadedPlugin& loaded, std::string_view key) {
-    for (uint64_t i = 0; i < loaded.descriptor->config_key_count; ++i) {
-        if (key == loaded.descriptor->config_keys[i].name) return true;
-    }
-    return false;
-}
-
 }  // namespace
 
 Result<StorePlugin> load_store_plugin(const config::Settings& settings, const std::optional<std::string>& directory) {
@@ -24,19 +17,37 @@ Result<StorePlugin> load_store_plugin(const config::Settings& settings, const st
         plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
     if (!loaded) return loaded.error();
     std::map<std::string, std::string> section;
-    for (const config::PluginEntry& entry : settings.store_entries) section[entry.key] = entry.value;
+    std::map<std::string, std::string> sources;
+    for (const config::PluginEntry& entry : settings.store_entries) {
+        section[entry.key] = entry.value;
+        sources[entry.key] = entry.source;
+    }
     StorePlugin store{*loaded, {}, {}};
-    if (declares(*loaded, directory_key)) {
+    if (plugin::find_declared_key(*loaded->descriptor, directory_key) != nullptr) {
         if (directory) section[directory_key] = *directory;
         section.emplace(directory_key, settings.data_dir + "/store");
         std::string& path = section[directory_key];
         while (path.size() > 1 && path.back() == '/') path.pop_back();
         store.directory = path;
     }
-    auto configuration = plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment());
+    auto configuration =
+        plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment(), sources);
     if (!configuration) return configuration.error();
     store.configuration = *std::move(configuration);
     return store;
+}
+
+std::function<bool(const std::string& key)> shown_store_keys(const config::Settings& settings) {
+    auto loaded =
+        plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
+    if (!loaded) return {};
+    return [descriptor = loaded->descriptor](const std::string& key) {
+        if (const meridian_config_key* declared = plugin::find_declared_key(*descriptor, key))
+            return (declared->flags & MERIDIAN_KEY_SECRET) == 0;
+        // `<key>_file`: the name of the file that holds a secret is none.
+        return key.size() > 5 && key.substr(key.size() - 5) == "_file" &&
+               plugin::find_declared_key(*descriptor, key.substr(0, key.size() - 5)) != nullptr;
+    };
 }
 
 }  // namespace meridian::server

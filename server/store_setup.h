@@ -1,6 +1,7 @@
 // The store that the settings name: found, checked, configured.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -21,5 +22,9 @@ struct StorePlugin {
 // `<data_dir>/store` unless the settings say otherwise.
 Result<StorePlugin> load_store_plugin(const config::Settings& settings,
                                       const std::optional<std::string>& directory = std::nullopt);
+
+// Whether the value of a key of [store] may be shown: the plug-in declares it and not as a secret. Shows nothing of a
+// plug-in that cannot be loaded.
+std::function<bool(const std::string& key)> shown_store_keys(const config::Settings& settings);
 
 }  // namespace meridian::server

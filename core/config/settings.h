@@ -1,6 +1,6 @@
 // What a node can be told: every setting, its default, its range, and where its value came from.
 //
-// Layers, later ones win: built-in defaults, the configuration file, environment variables (set but empty counts as
+// Layers, later ones win: built-in defaults, the configuration files, environment variables (set but empty counts as
 // unset), the command line. Every value is checked when it is read; an error names the file and line (or the variable,
 // or the option), the key, the value, what was expected, and for an unknown name the nearest valid one.
 //
@@ -95,15 +95,18 @@ struct Settings {
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 struct SettingsSources {
-    std::vector<std::string> files;  // read in order
+    std::vector<std::string> files;  // read in order, each followed by the drop-in files beside it
     Environment environment;
     std::vector<std::pair<std::string, std::string>> options;  // "section.key", value: from the command line
 };
 
 Result<Settings> load_settings(const SettingsSources& sources);
 
-// Every effective value as an INI file that load_settings reads back; secrets are shown as "(hidden)".
-std::string dump_settings(const Settings& settings);
+// Every effective value as an INI file that load_settings reads back; secrets are shown as "(hidden)" in a comment.
+// Which of a plug-in's keys are secret only the plug-in knows: `shows_store_key` says whether the value of such a key
+// may be shown; without it none is.
+std::string dump_settings(const Settings& settings,
+                          const std::function<bool(const std::string& key)>& shows_store_key = {});
 
 // The candidate nearest to `name` by edit distance, if it is near enough to be what was meant; else empty.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);

@@ -1,6 +1,8 @@
 #include "plugin/plugin_configuration.h"
 
 #include <sys/stat.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -9,6 +11,8 @@
 #include <limits>
 #include <set>
 #include <sstream>
+
+#include "config/settings.h"
 
 namespace meridian::plugin {
 namespace {
@@ -140,29 +144,42 @@ struct Source {
     std::string name;  // for messages
 };
 
-Result<Source> find_value(const meridian_config_key& key, const std::string& section_name,
+// How messages name the keys of a section.
+class Titles {
+public:
+    Titles(const std::string& section_name, const std::map<std::string, std::string>& sources)
+        : section_name_(section_name), sources_(sources) {}
+    std::string of(const std::string& key) const {
+        const auto source = sources_.find(key);
+        return (source == sources_.end() ? "" : source->second + ": ") + section_name_ + " " + key;
+    }
+
+private:
+    const std::string& section_name_;
+    const std::map<std::string, std::string>& sources_;
+};
+
+Result<Source> find_value(const meridian_config_key& key, const Titles& titles,
                           const std::map<std::string, std::string>& section, const Environment& environment) {
     const std::string name = key.name;
     const auto direct = section.find(name);
     const bool file_allowed = (key.flags & MERIDIAN_KEY_FILE) != 0;
     const auto file = file_allowed ? section.find(name + "_file") : section.end();
     if (direct != section.end() && file != section.end()) {
-        return Error{section_name + " " + name + ": both " + name + " and " + name +
-                     "_file are given, expected one of them"};
+        return Error{titles.of(name) + ": both " + name + " and " + name + "_file are given, expected one of them"};
     }
-    if (direct != section.end()) return Source{direct->second, section_name + " " + name};
+    if (direct != section.end()) return Source{direct->second, titles.of(name)};
     if (file != section.end()) {
         auto text = read_value_file(file->second);
-        if (!text) return Error{section_name + " " + name + "_file: " + text.error().message};
-        return Source{*text, section_name + " " + name + "_file"};
+        if (!text) return Error{titles.of(name + "_file") + ": " + text.error().message};
+        return Source{*text, titles.of(name + "_file")};
     }
     if (key.environment != nullptr) {
         // An empty variable counts as unset.
         if (auto value = environment(key.environment); value && !value->empty())
-            return Source{*value, std::string(key.environment)};
+            return Source{*value, "environment variable " + std::string(key.environment)};
     }
-    if (key.default_value != nullptr)
-        return Source{std::string(key.default_value), section_name + " " + name + " (default)"};
+    if (key.default_value != nullptr) return Source{std::string(key.default_value), titles.of(name) + " (default)"};
     return Source{};
 }
 
@@ -214,21 +231,32 @@ std::optional<int64_t> parse_duration_ms(std::string_view text) {
     return parse_with_unit(text, duration_units, true);
 }
 
+const meridian_config_key* find_declared_key(const meridian_plugin_descriptor& descriptor, std::string_view name) {
+    const auto* at = reinterpret_cast<const unsigned char*>(descriptor.config_keys);
+    for (uint64_t i = 0; i < descriptor.config_key_count; ++i, at += descriptor.config_keys->struct_size) {
+        const auto& key = *reinterpret_cast<const meridian_config_key*>(at);
+        if (name == key.name) return &key;
+    }
+    return nullptr;
+}
+
 Result<Configuration> check_configuration(const LoadedPlugin& plugin, const std::string& section_name,
                                           const std::map<std::string, std::string>& section,
-                                          const Environment& environment) {
+                                          const Environment& environment,
+                                          const std::map<std::string, std::string>& sources) {
     const meridian_plugin_descriptor& descriptor = *plugin.descriptor;
+    const Titles titles(section_name, sources);
     Configuration out;
-    std::set<std::string> known;
+    std::vector<std::string> known;
     std::string known_list;
     const auto* at = reinterpret_cast<const unsigned char*>(descriptor.config_keys);
     const size_t step = descriptor.config_key_count == 0 ? 0 : descriptor.config_keys->struct_size;
     for (uint64_t i = 0; i < descriptor.config_key_count; ++i, at += step) {
         const auto& key = *reinterpret_cast<const meridian_config_key*>(at);
-        known.insert(key.name);
+        known.emplace_back(key.name);
         known_list += (known_list.empty() ? "" : ", ") + std::string(key.name);
-        if ((key.flags & MERIDIAN_KEY_FILE) != 0) known.insert(std::string(key.name) + "_file");
-        auto source = find_value(key, section_name, section, environment);
+        if ((key.flags & MERIDIAN_KEY_FILE) != 0) known.push_back(std::string(key.name) + "_file");
+        auto source = find_value(key, titles, section, environment);
         if (!source) return source.error();
         if (!source->text) {
             if ((key.flags & MERIDIAN_KEY_REQUIRED) == 0) continue;
@@ -244,10 +272,10 @@ Result<Configuration> check_configuration(const LoadedPlugin& plugin, const std:
         out.values.emplace_back(key.name, std::move(*normal.value));
     }
     for (const auto& [name, value] : section) {
-        if (known.count(name) == 0) {
-            return Error{section_name + " " + name + ": the plug-in '" + descriptor.identity.name +
-                         "' has no such key; it has " + known_list};
-        }
+        if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+        const std::string nearest = config::nearest_name(name, known);
+        return Error{titles.of(name) + ": the plug-in '" + descriptor.identity.name + "' has no such key" +
+                     (nearest.empty() ? "" : ", did you mean '" + nearest + "'?") + "; it has " + known_list};
     }
     return out;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,13 +26,16 @@ struct Configuration {
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 Environment process_environment();
 
-// `section_name` ("[store]") is for messages; `section` are its keys as written, without `plugin`. Precedence: the
-// section's key or
-// `<key>_file` (both: error), then the environment variable, then the default. Secret values never appear in
-// messages.
+// `section_name` ("[store]") is for messages; `section` are its keys as written, without `plugin`; `sources` says where
+// keys were read ("a.ini:3"), and messages begin with that. Precedence: the section's key or `<key>_file` (both:
+// error), then the environment variable, then the default. Secret values never appear in messages.
 Result<Configuration> check_configuration(const LoadedPlugin& plugin, const std::string& section_name,
                                           const std::map<std::string, std::string>& section,
-                                          const Environment& environment);
+                                          const Environment& environment,
+                                          const std::map<std::string, std::string>& sources = {});
+
+// The declaration of a key, or null.
+const meridian_config_key* find_declared_key(const meridian_plugin_descriptor& descriptor, std::string_view name);
 
 // Whether the keys that a descriptor declares make sense: names, types, ranges, defaults. For the loader.
 Result<void> check_declared_keys(const meridian_plugin_descriptor& descriptor);

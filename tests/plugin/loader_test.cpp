@@ -299,7 +299,8 @@ public:
 
     void refuses_unknown_keys_and_wrong_values() {
         must_refuse(store_kv(), {{"segmentsize", "1"}},
-                    "[store] segmentsize: the plug-in 'store-kv' has no such key; it has directory, ");
+                    "[store] segmentsize: the plug-in 'store-kv' has no such key, did you mean 'segment_size'?; it has "
+                    "directory, ");
         must_refuse(store_kv(), {{"segment_size", "big"}},
                     "[store] segment_size: found 'big', expected a size such as");
         must_refuse(store_kv(), {{"segment_size", "1KiB"}},

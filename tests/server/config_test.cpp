@@ -63,7 +63,10 @@ class ConfigTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(unknown_names_are_refused_with_the_nearest_valid_one);
     CPPUNIT_TEST(bad_values_name_file_line_key_value_and_expectation);
     CPPUNIT_TEST(later_layers_win_and_empty_variables_count_as_unset);
+    CPPUNIT_TEST(drop_in_files_are_read_in_order_after_the_file_beside_them);
+    CPPUNIT_TEST(drop_in_directory_that_cannot_be_read_is_an_error);
     CPPUNIT_TEST(store_keys_are_left_to_the_plugin);
+    CPPUNIT_TEST(later_files_replace_store_keys);
     CPPUNIT_TEST(malformed_signing_key_is_refused_without_showing_it);
     CPPUNIT_TEST(variables_of_missing_features_are_warned_about_once);
     CPPUNIT_TEST(dump_hides_secrets_and_reads_back);
@@ -140,6 +143,53 @@ class ConfigTest : public CppUnit::TestFixture {
                              load("", {{"MERIDIAN_LOG_RETENTION_SECS", "700000"}})->log_retention_ms);
     }
 
+    void drop_in_files_are_read_in_order_after_the_file_beside_them() {
+        const meridian::test::TemporaryDirectory directory;
+        const auto write = [&directory](const std::string& name, const std::string& text) {
+            std::ofstream(directory.path() + "/" + name) << text;
+        };
+        CPPUNIT_ASSERT_EQUAL(0, ::mkdir((directory.path() + "/conf.d").c_str(), 0700));
+        write("a.ini", "[server]\nbind = main:1\nloops = 1\n[limits]\nhttp_headers = 11\n");
+        write("b.ini", "[limits]\nhttp_headers = 55\n");
+        write("conf.d/20-late.ini", "[server]\nbind = late:1\n");
+        write("conf.d/10-early.ini", "[server]\nbind = early:1\nloops = 2\n[limits]\nhttp_headers = 22\n");
+        write("conf.d/.hidden.ini", "nonsense");
+        write("conf.d/30-edited.ini~", "nonsense");
+        SettingsSources sources;
+        sources.files = {directory.path() + "/a.ini"};
+        const auto settings = load_settings(sources);
+        CPPUNIT_ASSERT_MESSAGE(settings.ok() ? "" : settings.error().message, settings.ok());
+        CPPUNIT_ASSERT_EQUAL(std::string("late:1"), settings->bind);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2}, settings->loops);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{22}, settings->http_headers);
+        // A second file beside the first comes after the drop-in files, which are read once.
+        sources.files.push_back(directory.path() + "/b.ini");
+        CPPUNIT_ASSERT_EQUAL(uint64_t{55}, load_settings(sources)->http_headers);
+        write("conf.d/15-wrong.ini", "[server]\n\nbnid = x\n");
+        assert_contains(load_settings(sources).error().message,
+                        "/conf.d/15-wrong.ini:3: [server] bnid = 'x': unknown key; did you mean 'bind'?");
+    }
+
+    void drop_in_directory_that_cannot_be_read_is_an_error() {
+        const meridian::test::TemporaryDirectory directory;
+        std::ofstream(directory.path() + "/a.ini") << "";
+        std::ofstream(directory.path() + "/conf.d") << "";
+        SettingsSources sources;
+        sources.files = {directory.path() + "/a.ini"};
+        assert_contains(load_settings(sources).error().message, "/conf.d: Not a directory");
+    }
+
+    void later_files_replace_store_keys() {
+        const meridian::test::TemporaryDirectory directory;
+        for (const char* name : {"a", "b"})
+            std::ofstream(directory.path() + "/" + name + ".ini") << "[store]\nkey = " << name << "\n";
+        SettingsSources sources;
+        sources.files = {directory.path() + "/a.ini", directory.path() + "/b.ini"};
+        const auto settings = load_settings(sources);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, settings->store_entries.size());
+        CPPUNIT_ASSERT_EQUAL(std::string("b"), settings->store_entries[0].value);
+    }
+
     void store_keys_are_left_to_the_plugin() {
         const auto settings = load("[store]\nplugin = store-x\nanything = 1\n");
         CPPUNIT_ASSERT_EQUAL(std::string("store-x"), settings->store_plugin);
@@ -160,18 +210,61 @@ class ConfigTest : public CppUnit::TestFixture {
         const auto settings = load("", {{"REDIS_URL", "redis://x"}, {"S3_BUCKET", ""}});
         CPPUNIT_ASSERT_EQUAL(size_t{1}, settings->warnings.size());
         assert_contains(settings->warnings[0], "REDIS_URL");
+        // All of cluster-and-storage.md section 2.1 but those that have a setting.
+        std::vector<std::pair<std::string, std::string>> all;
+        for (const char* name : {"DATABASE_URL",
+                                 "REDIS_URL",
+                                 "MERIDIAN_PEERS",
+                                 "MERIDIAN_INTERNAL_BIND",
+                                 "MERIDIAN_ANTI_ENTROPY_SECS",
+                                 "MERIDIAN_WEBHOOK_URL",
+                                 "MERIDIAN_WEBHOOK_SECRET",
+                                 "PG_SYNC_DATABASE_URL",
+                                 "MERIDIAN_WAL_CONNSTR",
+                                 "MERIDIAN_WAL_SLOT",
+                                 "MERIDIAN_WAL_PUB",
+                                 "S3_BUCKET",
+                                 "S3_KEY_PREFIX",
+                                 "S3_REGION",
+                                 "S3_ENDPOINT",
+                                 "WAL_SEGMENT_SIZE",
+                                 "RUST_LOG",
+                                 "MERIDIAN_CLUSTER_TRANSPORT",
+                                 "MERIDIAN_CLUSTER_ID",
+                                 "MERIDIAN_CLUSTER_SECRET",
+                                 "MERIDIAN_CLUSTER_AUTH",
+                                 "MERIDIAN_LEGACY_STORE",
+                                 "MERIDIAN_LEGACY_PULL",
+                                 "MERIDIAN_CLUSTER_REDIS_URL",
+                                 "MERIDIAN_STARTUP_CATCHUP_SECS",
+                                 "MERIDIAN_MAX_DELTA_BYTES"})
+            all.emplace_back(name, "1");
+        const auto warned = load("", all);
+        CPPUNIT_ASSERT_EQUAL(all.size(), warned->warnings.size());
+        for (const auto& variable : all) {
+            size_t count = 0;
+            for (const std::string& warning : warned->warnings)
+                count += warning.find("environment variable " + variable.first + " has no effect") == 0 ? 1 : 0;
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(variable.first, size_t{1}, count);
+        }
     }
 
     void dump_hides_secrets_and_reads_back() {
         const std::string key(64, 'b');
-        const auto settings =
-            load("[server]\nsigning_key = " + key + "\nbind = 127.0.0.1:77\n[limits]\nconnections = 12\n");
-        const std::string dump = dump_settings(*settings);
+        const auto settings = load("[server]\nsigning_key = " + key +
+                                   "\nbind = 127.0.0.1:77\n[limits]\nconnections = 12\n"
+                                   "[store]\nshown = \" a\"\nhidden = hunter2\n");
+        const std::string dump = dump_settings(*settings, [](const std::string& name) { return name == "shown"; });
         CPPUNIT_ASSERT(dump.find(key) == std::string::npos);
         const auto again = load(dump);
         CPPUNIT_ASSERT(again.ok());
         CPPUNIT_ASSERT_EQUAL(std::string("127.0.0.1:77"), again->bind);
         CPPUNIT_ASSERT_EQUAL(uint64_t{12}, again->connections);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, again->store_entries.size());
+        CPPUNIT_ASSERT_EQUAL(std::string(" a"), again->store_entries[0].value);
+        CPPUNIT_ASSERT(dump.find("hunter2") == std::string::npos);
+        assert_contains(dump, "# hidden = (hidden)\n");
+        CPPUNIT_ASSERT(dump_settings(*settings).find("\" a\"") == std::string::npos);
     }
 
     // cluster-and-storage.md section 3.

@@ -1,0 +1,129 @@
+// What an operator tells meridiand: files, variables and options, against the real binary.
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "server_fixture.h"
+
+namespace {
+
+using namespace meridian;
+using namespace meridian::test;
+
+void assert_contains(const std::string& text, const std::string& part) {
+    CPPUNIT_ASSERT_MESSAGE("expected '" + part + "' in: " + text, text.find(part) != std::string::npos);
+}
+void assert_lacks(const std::string& text, const std::string& part) {
+    CPPUNIT_ASSERT_MESSAGE("did not expect '" + part + "' in: " + text, text.find(part) == std::string::npos);
+}
+
+class ConfiguredServerTest : public ServerFixture {
+    CPPUNIT_TEST_SUITE(ConfiguredServerTest);
+    CPPUNIT_TEST(check_exits_with_0_or_names_the_fault);
+    CPPUNIT_TEST(dump_shows_what_is_in_effect_and_hides_secrets);
+    CPPUNIT_TEST(version_is_printed);
+    CPPUNIT_TEST(variables_win_over_files_and_options_over_variables);
+    CPPUNIT_TEST(variables_without_effect_are_logged_once_each);
+    CPPUNIT_TEST_SUITE_END();
+
+    std::string file(const std::string& name, const std::string& text) const {
+        const std::string path = data_->path() + "/" + name;
+        std::ofstream(path) << text;
+        return path;
+    }
+    static ProgramResult meridiand(std::vector<std::string> options, const std::vector<std::string>& environment = {}) {
+        options.insert(options.begin(), MERIDIAND);
+        return run_program(options, environment);
+    }
+
+    void check_exits_with_0_or_names_the_fault() {
+        const std::string main = file("meridiand.ini", "[server]\nbind = 127.0.0.1:0\n");
+        CPPUNIT_ASSERT_EQUAL(0, ::mkdir((data_->path() + "/conf.d").c_str(), 0700));
+        file("conf.d/50.ini", "[store]\nscrub_interval = 1h\n");
+        const ProgramResult fine = meridiand({"-t", "--config", main});
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(fine.output, 0, fine.status);
+        assert_contains(fine.output, "the configuration is valid");
+        const auto refuses = [&](const std::string& text, const std::string& part) {
+            file("conf.d/50.ini", text);
+            const ProgramResult result = meridiand({"-t", "--config", main});
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(result.output, 1, result.status);
+            assert_contains(result.output, "meridiand: " + data_->path() + "/conf.d/50.ini:" + part);
+        };
+        refuses("[sever]\n", "1: unknown section [sever]; did you mean 'server'?");
+        refuses("[server]\n\ndata_dri = x\n", "3: [server] data_dri = 'x': unknown key; did you mean 'data_dir'?");
+        refuses("[limits]\nconnections = 0\n",
+                "2: [limits] connections = '0': expected a whole number from 1 to 10000000");
+        refuses("[server]\nsigning_key = secret\n",
+                "2: [server] signing_key: the value: expected 64 hexadecimal digits");
+        refuses("[server]\nnonsense\n", "2: 'nonsense' is neither [section] nor key = value");
+        // What belongs to the plug-in is checked by what the plug-in declares.
+        refuses("[store]\nscrub_intervall = 1h\n",
+                "2: [store] scrub_intervall: the plug-in 'store-kv' has no such key, did you mean 'scrub_interval'?");
+        refuses("[store]\nscrub_interval = often\n",
+                "2: [store] scrub_interval: found 'often', expected a duration such as");
+    }
+
+    void dump_shows_what_is_in_effect_and_hides_secrets() {
+        const std::string key(64, 'c');
+        const std::string main = file("meridiand.ini", "[server]\nsigning_key = " + key +
+                                                           "\n[limits]\nconnections = 7\n"
+                                                           "[store]\nscrub_interval = 1h\n");
+        const ProgramResult dump = meridiand({"--dump-config", "--config", main});
+        CPPUNIT_ASSERT_EQUAL(0, dump.status);
+        assert_contains(dump.output, "# signing_key = (hidden)\n");
+        assert_contains(dump.output, "\nconnections = 7\n");
+        assert_contains(dump.output, "\nscrub_interval = 1h\n");
+        assert_lacks(dump.output, key);
+        const ProgramResult again = meridiand({"--dump-config", "--config", file("dump.ini", dump.output)});
+        // Read back, it says the same of everything that it shows.
+        std::string shown = dump.output;
+        shown.erase(shown.find(" (hidden)"), 9);
+        CPPUNIT_ASSERT_EQUAL(shown, again.output);
+    }
+
+    void version_is_printed() {
+        const ProgramResult result = meridiand({"--version"});
+        CPPUNIT_ASSERT_EQUAL(0, result.status);
+        CPPUNIT_ASSERT_EQUAL(std::string("meridiand "), result.output.substr(0, 10));
+        CPPUNIT_ASSERT(result.output.find_first_of("0123456789") == 10);
+    }
+
+    void variables_win_over_files_and_options_over_variables() {
+        const std::string main = file("meridiand.ini", "[server]\ndata_dir = /from-file\nbind = file:1\n");
+        const std::vector<std::string> variables = {"MERIDIAN_BIND=variable:2",
+                                                    "MERIDIAN_DATA_DIR=/from-variable",
+                                                    "MERIDIAN_NODE_ID=77",
+                                                    "MERIDIAN_CRDT_GC_GRACE_MS=60000",
+                                                    "MERIDIAN_LOG_RETENTION_SECS=1000",
+                                                    "MERIDIAN_LOG_RETENTION_BYTES=99999999",
+                                                    "MERIDIAN_SIGNING_KEY=" + std::string(64, 'd')};
+        const std::string dump =
+            meridiand({"--dump-config", "--config", main, "--bind", "option:3", "--set", "limits.http_headers=33"},
+                      variables)
+                .output;
+        for (const char* line : {"bind = option:3", "data_dir = /from-variable", "id = 77",
+                                 "tombstone_grace_ms = 60000", "log_retention_ms = 1000000",
+                                 "log_retention_bytes = 99999999", "http_headers = 33", "# signing_key = (hidden)"})
+            assert_contains(dump, std::string("\n") + line + "\n");
+        const ProgramResult wrong = meridiand({"-t"}, {"MERIDIAN_LOG_RETENTION_SECS=soon"});
+        CPPUNIT_ASSERT_EQUAL(1, wrong.status);
+        assert_contains(wrong.output,
+                        "environment variable MERIDIAN_LOG_RETENTION_SECS = 'soon': expected a whole number from 600 ");
+        CPPUNIT_ASSERT_EQUAL(0, meridiand({"-t"}, {"MERIDIAN_BIND=", "MERIDIAN_SIGNING_KEY="}).status);
+    }
+
+    void variables_without_effect_are_logged_once_each() {
+        const std::string log = meridiand({"-t"}, {"REDIS_URL=redis://:hunter2@h", "RUST_LOG=debug"}).output;
+        for (const char* text :
+             {"environment variable REDIS_URL has no effect in this build\n",
+              "environment variable RUST_LOG has no effect in this build; use [server] log_level\n"}) {
+            assert_contains(log, text);
+            CPPUNIT_ASSERT_EQUAL(log.find(text), log.rfind(text));
+        }
+        assert_lacks(log, "hunter2");
+    }
+};
+
+CPPUNIT_TEST_SUITE_REGISTRATION(ConfiguredServerTest);
+
+}  // namespace
