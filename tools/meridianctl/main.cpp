@@ -14,10 +14,10 @@
 #include "api/token_api.h"
 #include "auth/signing_key_file.h"
 #include "base/json_writer.h"
+#include "client/arguments.h"
 #include "client/websocket_client.h"
 #include "config/settings.h"
 #include "loop/system_environment.h"
-#include "meridianctl/arguments.h"
 #include "meridianctl/json_bridge.h"
 #include "meridianctl/ops.h"
 #include "protocol/http_head.h"
@@ -29,6 +29,14 @@
 namespace meridian::ctl {
 namespace {
 
+using client::Arguments;
+using client::environment;
+using client::parse_duration_ms;
+using client::parse_number;
+
+const client::OptionNames option_names = {
+    {"url", "token", "namespace", "data-dir", "client", "ttl", "read", "write", "idempotency-key", "config"},
+    {"admin", "help", "version"}};
 constexpr uint64_t own_token_ttl_ms = 3'600'000;
 constexpr int backup_timeout_s = 24 * 3600;
 
@@ -59,11 +67,6 @@ std::string help() {
            "  --admin                  the token may issue tokens and end sessions; without --read and --write it also "
            "grants every key\n"
            "  --idempotency-key TEXT   makes a write safe to repeat\n";
-}
-
-std::string environment(const char* name, const std::string& otherwise) {
-    const char* value = std::getenv(name);
-    return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
 class Control {
@@ -350,7 +353,7 @@ int fail(const Error& error) {
 
 int run(int argc, char** argv) {
     if (sodium_init() < 0) return fail(Error{"the cryptographic library does not start"});
-    Result<Arguments> arguments = parse_arguments(argc, argv);
+    Result<Arguments> arguments = client::parse_arguments(argc, argv, option_names);
     if (!arguments) return fail(arguments.error());
     if (arguments->has("version")) {
         std::cout << "meridianctl " << MERIDIAN_VERSION << "\n";

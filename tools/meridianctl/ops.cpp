@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "meridianctl/arguments.h"
+#include "client/arguments.h"
 #include "meridianctl/json_bridge.h"
 
 namespace meridian::ctl {
@@ -13,7 +13,8 @@ constexpr uint64_t presence_ttl_ms = 30'000;
 using Words = std::vector<std::string>;
 
 Result<crdt::Op> count(const Words& words, const OpContext& context) {
-    Result<uint64_t> amount = words.size() > 2 ? parse_number("amount", words[2]) : Result<uint64_t>(uint64_t{1});
+    Result<uint64_t> amount =
+        words.size() > 2 ? client::parse_number("amount", words[2]) : Result<uint64_t>(uint64_t{1});
     if (!amount) return amount.error();
     const bool up = words[0] == "incr";
     if (up && words[1].rfind("pn:", 0) != 0) return crdt::Op(crdt::GCounterOp{context.client_id, *amount});

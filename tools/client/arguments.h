@@ -1,13 +1,20 @@
-// The command line of meridianctl: options anywhere, everything else in order.
+// The command line of a tool: options anywhere, everything else in order. Pure functions.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 
-namespace meridian::ctl {
+namespace meridian::client {
+
+// Names of options, without the dashes.
+struct OptionNames {
+    std::vector<std::string> with_value;
+    std::vector<std::string> without_value;
+};
 
 struct Arguments {
     std::vector<std::string> words;                           // the command and its operands
@@ -24,10 +31,18 @@ struct Arguments {
     }
 };
 
-Result<Arguments> parse_arguments(int argc, char** argv);
+// Options are written --name VALUE or --name=VALUE; behind "--" everything is a word. An error names the option, and
+// for an unknown one the nearest that exists.
+Result<Arguments> parse_arguments(int argc, char** argv, const OptionNames& names);
+
+// "FOUND: unknown WHAT; did you mean 'x'?", without the question if no candidate is near.
+std::string unknown_name(const std::string& what, const std::string& found, const std::vector<std::string>& candidates);
 
 // "90s", "15m", "24h", "30d", or a plain number of milliseconds.
 Result<uint64_t> parse_duration_ms(const std::string& text);
 Result<uint64_t> parse_number(const std::string& name, const std::string& text);
 
-}  // namespace meridian::ctl
+// The value of an environment variable; one that is set but empty counts as unset.
+std::string environment(const char* name, const std::string& otherwise);
+
+}  // namespace meridian::client

@@ -1,22 +1,19 @@
-#include "meridianctl/arguments.h"
+#include "client/arguments.h"
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "config/settings.h"
 
-namespace meridian::ctl {
+namespace meridian::client {
 namespace {
-const std::vector<std::string> with_value = {"url", "token", "namespace", "data-dir",        "client",
-                                             "ttl", "read",  "write",     "idempotency-key", "config"};
-const std::vector<std::string> without_value = {"admin", "help", "version"};
-
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
+bool contains(const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
 }
 }  // namespace
 
-Result<Arguments> parse_arguments(int argc, char** argv) {
+Result<Arguments> parse_arguments(int argc, char** argv, const OptionNames& names) {
     Arguments arguments;
     bool options_end = false;
     for (int i = 1; i < argc; ++i) {
@@ -31,19 +28,31 @@ Result<Arguments> parse_arguments(int argc, char** argv) {
         }
         const size_t equals = word.find('=');
         const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
-        if (contains(without_value, name) && equals == std::string::npos) {
+        if (contains(names.without_value, name)) {
+            if (equals != std::string::npos) return Error{word + ": --" + name + " takes no value"};
             arguments.options[name].emplace_back();
-        } else if (contains(with_value, name)) {
+        } else if (contains(names.with_value, name)) {
             if (equals == std::string::npos && i + 1 == argc) return Error{word + ": expected a value"};
             arguments.options[name].push_back(equals == std::string::npos ? argv[++i] : word.substr(equals + 1));
         } else {
-            std::vector<std::string> names = with_value;
-            names.insert(names.end(), without_value.begin(), without_value.end());
-            const std::string nearest = config::nearest_name(name, names);
-            return Error{word + ": unknown option" + (nearest.empty() ? "" : "; did you mean '--" + nearest + "'?")};
+            std::vector<std::string> known = names.with_value;
+            known.insert(known.end(), names.without_value.begin(), names.without_value.end());
+            for (std::string& each : known) each = "--" + each;
+            return Error{unknown_name("option", "--" + name, known)};
         }
     }
     return arguments;
+}
+
+std::string unknown_name(const std::string& what, const std::string& found,
+                         const std::vector<std::string>& candidates) {
+    const std::string nearest = config::nearest_name(found, candidates);
+    return found + ": unknown " + what + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+}
+
+std::string environment(const char* name, const std::string& otherwise) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
 Result<uint64_t> parse_number(const std::string& name, const std::string& text) {
@@ -70,4 +79,4 @@ Result<uint64_t> parse_duration_ms(const std::string& text) {
     return parse_number("duration", text);
 }
 
-}  // namespace meridian::ctl
+}  // namespace meridian::client
