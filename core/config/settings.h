@@ -31,13 +31,14 @@ struct Settings {
     // [server]
     std::string bind = "0.0.0.0:3000";  // host:port, [ipv6]:port or unix:/path
     std::string data_dir = "./data";
-    std::string backup_dir;           // where backups are made; empty = `backups` in the data directory
-    std::string signing_key;          // 64 hexadecimal digits; empty = the key file in the data directory
-    uint64_t loops = 0;               // event loops; 0 = one per core
-    uint64_t stop_timeout_ms = 5000;  // how long a stopping node waits for what is in flight
-    std::string key_form = "auto";    // auto, integer or string
-    std::string log_level = "info";   // error, warning, info or debug
-    std::string metrics = "local";    // who may read /metrics: local (this machine, and admin tokens), admin, off
+    std::string backup_dir;              // where backups are made; empty = `backups` in the data directory
+    std::string signing_key;             // 64 hexadecimal digits; empty = the key file in the data directory
+    uint64_t loops = 0;                  // event loops; 0 = one per core
+    uint64_t room_spread_members = 256;  // of one room on its own loop; more live on the other loops; 0 = never
+    uint64_t stop_timeout_ms = 5000;     // how long a stopping node waits for what is in flight
+    std::string key_form = "auto";       // auto, integer or string
+    std::string log_level = "info";      // error, warning, info or debug
+    std::string metrics = "local";       // who may read /metrics: local (this machine, and admin tokens), admin, off
 
     // [node]
     std::string node_id;  // decimal; empty = derived from host name and port

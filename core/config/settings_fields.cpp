@@ -85,6 +85,7 @@ const std::vector<Field>& fields() {
         text("server", "backup_dir", &S::backup_dir, nullptr),
         text("server", "signing_key", &S::signing_key, check_signing_key, "MERIDIAN_SIGNING_KEY", true),
         number("server", "loops", &S::loops, 0, 256),
+        number("server", "room_spread_members", &S::room_spread_members, 0, 1 << 20),
         number("server", "stop_timeout_ms", &S::stop_timeout_ms, 0, 3'600'000),
         text("server", "key_form", &S::key_form, check_key_form),
         text("server", "log_level", &S::log_level, check_log_level),

@@ -5,15 +5,17 @@
 namespace meridian::node {
 
 const std::string& DeltaFrame::delta_bytes(KeyForm form) const {
-    std::string& bytes = delta_bytes_[static_cast<size_t>(form)];
-    if (bytes.empty()) bytes = wire::encode_client_delta(delta_, form);
-    return bytes;
+    const auto index = static_cast<size_t>(form);
+    std::call_once(delta_encoded_[index],
+                   [this, form, index] { delta_bytes_[index] = wire::encode_client_delta(delta_, form); });
+    return delta_bytes_[index];
 }
 
 const std::string& DeltaFrame::message(KeyForm form) const {
-    std::string& bytes = message_[static_cast<size_t>(form)];
-    if (bytes.empty()) wire::append_delta_message(bytes, key_, delta_bytes(form));
-    return bytes;
+    const auto index = static_cast<size_t>(form);
+    std::call_once(message_encoded_[index],
+                   [this, form, index] { wire::append_delta_message(message_[index], key_, delta_bytes(form)); });
+    return message_[index];
 }
 
 }  // namespace meridian::node

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,7 +35,7 @@ namespace meridian::node {
 
 using wire::KeyForm;
 
-// One client delta, encoded at most once per key form, lazily, on the lane of its shard. Immutable to its readers.
+// One client delta, encoded at most once per key form, by whoever asks first. Immutable to its readers, on any thread.
 class DeltaFrame {
 public:
     DeltaFrame(std::string key, crdt::ClientDelta delta) : key_(std::move(key)), delta_(std::move(delta)) {}
@@ -48,6 +49,8 @@ public:
 private:
     std::string key_;
     crdt::ClientDelta delta_;
+    mutable std::once_flag delta_encoded_[2];
+    mutable std::once_flag message_encoded_[2];
     mutable std::string delta_bytes_[2];
     mutable std::string message_[2];
 };

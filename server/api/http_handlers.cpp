@@ -298,16 +298,7 @@ void end_sessions(const Exchange& exchange, HttpRequest& request) {
     if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
         return exchange.answer(error_response(400, "invalid client_id", "invalid client_id"));
     }
-    bool found = false;
-    if (Room* room = exchange.edge.find_room(claims.namespace_name)) {
-        for (const ConnectionId id : room->members()) {
-            WebSocketConnection* connection = exchange.edge.find_websocket(id);
-            if (connection == nullptr || connection->session().claims.client_id != client_id) continue;
-            found = true;
-            connection->send(wire::ErrorMessage{4401, "session revoked"});
-            connection->close(close_code::policy, "session revoked");
-        }
-    }
+    const bool found = exchange.edge.end_sessions(claims.namespace_name, client_id);
     JsonWriter json;
     json.begin_object();
     json.key("client_id");

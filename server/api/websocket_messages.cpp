@@ -31,14 +31,6 @@ wire::ErrorMessage error_of(node::Status status, const std::string& text) {
     }
 }
 
-// Runs `then` on the connection if it still exists when the node answers.
-template <class Then>
-auto for_connection(WebSocketConnection& connection, Then then) {
-    return [&edge = connection.edge(), id = connection.id(), then = std::move(then)](auto outcome) {
-        if (WebSocketConnection* still_there = edge.find_websocket(id)) then(*still_there, std::move(outcome));
-    };
-}
-
 // Whether the signature that the token asks for is there and right.
 enum class SignatureCheck : uint8_t { fine, missing, invalid };
 SignatureCheck check_signature(const Session& session, const std::optional<std::string>& signature,
@@ -119,8 +111,7 @@ public:
         }
         if (!connection_.take_awareness_slot()) return fail(429, "too many requests");
         const wire::AwarenessBroadcast broadcast{claims.client_id, std::move(message.key), std::move(message.data)};
-        connection_.edge().broadcast(connection_.room(),
-                                     std::make_shared<const std::string>(wire::encode_server_message(broadcast)));
+        connection_.broadcast(std::make_shared<const std::string>(wire::encode_server_message(broadcast)));
     }
 
     void operator()(wire::SubscribeQuery&) { fail(400, "live queries are not available yet"); }
@@ -140,8 +131,8 @@ public:
         request.restore = std::move(restore).value();
         request.request_bytes = payload_;
         const uint64_t number = connection_.begin_reply();
-        const auto completion = [number, key = std::move(message.crdt_id)](WebSocketConnection& connection,
-                                                                           node::UndoOutcome outcome) {
+        auto completion = [number, key = std::move(message.crdt_id)](WebSocketConnection& connection,
+                                                                     node::UndoOutcome outcome) {
             connection.complete_reply(number, [key, outcome = std::move(outcome)](WebSocketConnection& then) {
                 if (outcome.status != node::Status::ok) {
                     then.send(error_of(outcome.status, outcome.text));
@@ -153,8 +144,12 @@ public:
                 }
             });
         };
-        hold_if_waiting(connection_.edge().shard().undo(std::move(request), for_connection(connection_, completion)),
-                        number);
+        connection_.ask<node::UndoOutcome>(
+            number,
+            [request = std::move(request)](node::Shard& shard, std::function<void(node::UndoOutcome)> answer) mutable {
+                return shard.undo(std::move(request), std::move(answer));
+            },
+            std::move(completion));
     }
 
     void fail(uint16_t code, std::string text) {
@@ -172,10 +167,6 @@ private:
         request.source = source;
         request.client_id = connection_.session().claims.client_id;
         return request;
-    }
-
-    void hold_if_waiting(node::Progress progress, uint64_t number) {
-        if (progress == node::Progress::waiting) connection_.hold_until(number);
     }
 
     // `acknowledge(connection, changes, deltas)` sends the acknowledgement; conflicts have gone before it.
@@ -201,9 +192,12 @@ private:
                                           acknowledge(then, deltas, deltas);
                                       });
         };
-        hold_if_waiting(
-            connection_.edge().shard().write(std::move(request), for_connection(connection_, std::move(completion))),
-            number);
+        connection_.ask<node::WriteOutcome>(
+            number,
+            [request = std::move(request)](node::Shard& shard, std::function<void(node::WriteOutcome)> answer) mutable {
+                return shard.write(std::move(request), std::move(answer));
+            },
+            std::move(completion));
     }
 
     // Subscribe: the state, if there is one, then an Ack. Sync: the state, or an Ack if there is nothing new to send.
@@ -230,8 +224,13 @@ private:
                 if (subscribe || !has_state || repeated) then.send(wire::Ack{then.count_changes(0), std::nullopt});
             });
         };
-        connection_.edge().shard().read_state(connection_.room().name(), key, connection_.sequence_form(),
-                                              for_connection(connection_, completion));
+        connection_.ask<node::StateOutcome>(
+            number,
+            [name = connection_.room().name(), key, form = connection_.sequence_form()](
+                node::Shard& shard, std::function<void(node::StateOutcome)> answer) {
+                return shard.read_state(name, key, form, std::move(answer));
+            },
+            completion);
     }
 
     WebSocketConnection& connection_;

@@ -22,6 +22,7 @@ private:
 struct EdgeStatistics {
     LoopCounter http_responses[6];   // by the first digit of the status
     LoopCounter websockets;          // open
+    LoopCounter guests;              // of those, on a loop that does not own their namespace
     LoopCounter websocket_messages;  // received
     LoopCounter deltas;              // made visible on this loop
     LoopCounter delta_sends;         // batches of deltas queued for a reader

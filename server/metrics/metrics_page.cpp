@@ -90,6 +90,8 @@ void add_edge(Page& page, const EdgeShared& shared) {
     using S = EdgeStatistics;
     page.gauge("connections", "Open connections", shared.connections.load(std::memory_order_relaxed));
     page.gauge("ws_connections_active", "Open WebSockets", sum(shared, &S::websockets));
+    page.gauge("ws_guest_connections", "Open WebSockets on a loop that does not own their namespace",
+               sum(shared, &S::guests));
     page.gauge("rooms", "Namespaces that a client is connected to", sum(shared, &S::rooms));
     page.metric("http_responses_total", "counter", "Answers to HTTP requests by class of status");
     for (size_t digit = 1; digit < 6; ++digit) {

@@ -91,23 +91,37 @@ void EdgeLoop::adopt_socket(FileDescriptor socket) {
     connections_.put(id, std::make_unique<HttpConnection>(*this, id, std::move(socket)));
 }
 
-void EdgeLoop::adopt_websocket(FileDescriptor socket, HttpResponse grant, std::string input) {
-    const ConnectionId id = connections_.reserve();
-    auto connection = std::make_unique<WebSocketConnection>(
-        *this, id, std::move(socket), std::move(grant.websocket_session), grant.key_form, grant.body, std::move(input));
-    WebSocketConnection& adopted = *connection;
-    connections_.put(id, std::move(connection));
-    statistics_.websockets.add(1);
-    if (draining_) adopted.begin_drain();
-}
-
 void EdgeLoop::hand_over(ConnectionId id, FileDescriptor socket, HttpResponse grant, std::string input) {
     closed_.push_back(connections_.take(id));
     EdgeLoop* target = shared_.loops[grant.websocket_loop];
-    auto moved = std::make_shared<FileDescriptor>(std::move(socket));
-    target->loop_.post([target, moved, grant = std::move(grant), input = std::move(input)]() mutable {
-        target->adopt_websocket(std::move(*moved), std::move(grant), std::move(input));
-    });
+    auto moved = std::make_shared<Upgraded>(Upgraded{std::move(socket), std::move(grant), std::move(input)});
+    target->loop_.post([target, moved] { target->adopt_websocket(std::move(*moved)); });
+}
+
+void EdgeLoop::adopt_websocket(Upgraded upgraded) {
+    const Claims& claims = upgraded.grant.websocket_session->claims;
+    const auto form = recent_clients_.note(claims.namespace_name, claims.client_id)
+                          ? crdt::SequenceForm::left_neighbour_chain
+                          : crdt::SequenceForm::ascending_siblings;
+    Room& room = enter_room(claims.namespace_name);
+    const uint32_t place = spread_.place(room);
+    if (place == index_) return seat(*this, std::move(upgraded), form);
+    room.add_guest(place, claims.client_id);
+    auto moved = std::make_shared<Upgraded>(std::move(upgraded));
+    spread_.tell(place, [home = this, moved, form](EdgeLoop& there) { there.seat(*home, std::move(*moved), form); });
+}
+
+void EdgeLoop::seat(EdgeLoop& home, Upgraded upgraded, crdt::SequenceForm form) {
+    const ConnectionId id = connections_.reserve();
+    Room& room = enter_room(upgraded.grant.websocket_session->claims.namespace_name);
+    auto connection = std::make_unique<WebSocketConnection>(
+        *this, home, room, id, std::move(upgraded.socket), std::move(upgraded.grant.websocket_session),
+        upgraded.grant.key_form, form, upgraded.grant.body, std::move(upgraded.input));
+    WebSocketConnection& adopted = *connection;
+    connections_.put(id, std::move(connection));
+    statistics_.websockets.add(1);
+    if (&home != this) statistics_.guests.add(1);
+    if (draining_) adopted.begin_drain();
 }
 
 void EdgeLoop::close(ConnectionId id) {
@@ -124,6 +138,7 @@ void EdgeLoop::on_ready(uint64_t token, uint32_t events) {
 }
 
 bool EdgeLoop::on_tick_end() {
+    spread_.run_released();
     seal_open_rooms();
     std::vector<ConnectionId> dirty;
     dirty.swap(dirty_);
@@ -143,6 +158,7 @@ bool EdgeLoop::on_tick_end() {
     hand_out_batches();
     closed_.clear();
     if (!emptied_rooms_.empty()) remove_empty_rooms();
+    spread_.flush();
     return !dirty_.empty() || !passing_rooms_.empty();
 }
 
@@ -160,23 +176,31 @@ void EdgeLoop::open(Room& room, RoomMessage message) {
     room.add(std::move(message));
 }
 
-void EdgeLoop::broadcast(Room& room, SharedBytes message) {
-    open(room, {nullptr, std::move(message)});
+void EdgeLoop::broadcast(const std::string& namespace_name, SharedBytes message) {
+    if (Room* room = find_room(namespace_name)) open(*room, {nullptr, std::move(message)});
+}
+
+void EdgeLoop::seal_and_pass_on(Room& room) {
+    if (!room.pass_wanted()) passing_rooms_.push_back(&room);
+    spread_.pass_on(room, room.seal());
 }
 
 void EdgeLoop::seal(Room& room) {
     if (!room.has_open_batch()) return;
-    if (!room.pass_wanted()) passing_rooms_.push_back(&room);
-    room.seal();
+    seal_and_pass_on(room);
     open_rooms_.erase(std::find(open_rooms_.begin(), open_rooms_.end(), &room));
 }
 
 void EdgeLoop::seal_open_rooms() {
-    for (Room* room : open_rooms_) {
-        if (!room->pass_wanted()) passing_rooms_.push_back(room);
-        room->seal();
-    }
+    for (Room* room : open_rooms_) seal_and_pass_on(*room);
     open_rooms_.clear();
+}
+
+void EdgeLoop::receive_batch(const std::string& namespace_name, RoomBatchPtr batch) {
+    Room* room = find_room(namespace_name);
+    if (room == nullptr) return;  // its last guest here has just gone
+    if (!room->pass_wanted()) passing_rooms_.push_back(room);
+    room->receive(std::move(batch));
 }
 
 // In slices, so that a large room does not hold up everything else on this loop, and room after room.
@@ -200,7 +224,7 @@ Room& EdgeLoop::enter_room(const std::string& namespace_name) {
     std::unique_ptr<Room>& room = rooms_[namespace_name];
     if (!room) {
         room = std::make_unique<Room>(namespace_name);
-        statistics_.rooms.add(1);
+        if (shared_.node->shard_index(namespace_name) == index_) statistics_.rooms.add(1);
     }
     return *room;
 }
@@ -216,24 +240,62 @@ void EdgeLoop::leave_room(WebSocketConnection& connection) {
     if (const auto moved = room.leave(connection.room_index())) {
         if (WebSocketConnection* member = find_websocket(*moved)) member->set_room_index(connection.room_index());
     }
-    if (room.members().empty()) emptied_rooms_.push_back(room.name());
+    if (room.empty()) emptied_rooms_.push_back(room.name());
+    if (&connection.home() == this) return;
+    statistics_.guests.subtract(1);
+    spread_.tell(connection.home().index(), [name = room.name(), client_id = connection.session().claims.client_id,
+                                             guest = ConnectionRef{index_, connection.id()}](EdgeLoop& home) {
+        home.guest_left(name, client_id, guest);
+    });
+}
+
+void EdgeLoop::guest_left(const std::string& namespace_name, uint64_t client_id, const ConnectionRef& guest) {
+    spread_.forget(guest);
+    Room* room = find_room(namespace_name);
+    if (room == nullptr) return;
+    room->remove_guest(guest.loop, client_id);
+    if (room->empty()) emptied_rooms_.push_back(namespace_name);
+}
+
+bool EdgeLoop::end_sessions_here(const std::string& namespace_name, uint64_t client_id) {
+    Room* room = find_room(namespace_name);
+    if (room == nullptr) return false;
+    bool found = false;
+    for (const ConnectionId id : room->members()) {
+        WebSocketConnection* connection = find_websocket(id);
+        if (connection == nullptr || connection->session().claims.client_id != client_id) continue;
+        found = true;
+        connection->send(wire::ErrorMessage{4401, "session revoked"});
+        connection->close(close_code::policy, "session revoked");
+    }
+    return found;
+}
+
+bool EdgeLoop::end_sessions(const std::string& namespace_name, uint64_t client_id) {
+    const Room* room = find_room(namespace_name);
+    if (room == nullptr) return false;
+    const bool has_guest = room->has_guest_of(client_id);
+    if (has_guest) {
+        room->for_each_guest_loop([&](uint32_t loop) {
+            spread_.tell(loop, [namespace_name, client_id](EdgeLoop& there) {
+                there.end_sessions_here(namespace_name, client_id);
+            });
+        });
+    }
+    return end_sessions_here(namespace_name, client_id) || has_guest;
 }
 
 void EdgeLoop::remove_empty_rooms() {
     for (const std::string& name : emptied_rooms_) {
         const auto room = rooms_.find(name);
-        if (room == rooms_.end() || !room->second->members().empty()) continue;
+        if (room == rooms_.end() || !room->second->empty()) continue;
         Room* gone = room->second.get();
         open_rooms_.erase(std::remove(open_rooms_.begin(), open_rooms_.end(), gone), open_rooms_.end());
         passing_rooms_.erase(std::remove(passing_rooms_.begin(), passing_rooms_.end(), gone), passing_rooms_.end());
+        if (shared_.node->shard_index(name) == index_) statistics_.rooms.subtract(1);
         rooms_.erase(room);
-        statistics_.rooms.subtract(1);
     }
     emptied_rooms_.clear();
-}
-
-bool EdgeLoop::note_client(const std::string& namespace_name, uint64_t client_id) {
-    return recent_clients_.note(namespace_name, client_id);
 }
 
 WebSocketConnection* EdgeLoop::find_websocket(ConnectionId id) {

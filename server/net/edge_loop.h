@@ -23,6 +23,7 @@
 #include "net/http_message.h"
 #include "net/recent_clients.h"
 #include "net/room.h"
+#include "net/room_spread.h"
 #include "node/node.h"
 
 namespace meridian::server {
@@ -95,15 +96,19 @@ public:
     // Settled at the end of the tick: replies emitted, output written.
     void mark_dirty(ConnectionId id) { dirty_.push_back(id); }
 
-    // The room stays until the end of the tick in which its last member has left.
-    Room& enter_room(const std::string& namespace_name);
-    Room* find_room(const std::string& namespace_name);
-    // Awareness: to every member of the room, in order with the deltas.
-    void broadcast(Room& room, SharedBytes message);
+    // What goes between this loop and the others that have members of its rooms.
+    RoomSpread& spread() { return spread_; }
+    // Awareness: to every member of the room, in order with the deltas. At home.
+    void broadcast(const std::string& namespace_name, SharedBytes message);
     // Closes the open batch of a room, so that what is queued next has a firm place among the deltas.
     void seal(Room& room);
-    // Whether a client of this namespace has been connected lately; from now on it has.
-    bool note_client(const std::string& namespace_name, uint64_t client_id);
+    void seal_open_rooms();
+    // A batch of a room that has guests here.
+    void receive_batch(const std::string& namespace_name, RoomBatchPtr batch);
+    // A guest of one of this loop's rooms has gone.
+    void guest_left(const std::string& namespace_name, uint64_t client_id, const ConnectionRef& guest);
+    // Closes all connections of a client, also those of guests. Whether there was one. At home.
+    bool end_sessions(const std::string& namespace_name, uint64_t client_id);
 
     // Sends a request to the loop that owns its namespace; the answer comes back to HttpConnection::respond.
     void dispatch(HttpRequest request);
@@ -113,11 +118,23 @@ public:
     const std::string& date_header();
 
 private:
+    // A connection that becomes a WebSocket: its socket, the answer to its upgrade, and what came behind the request.
+    struct Upgraded {
+        FileDescriptor socket;
+        HttpResponse grant;
+        std::string input;
+    };
+
     void on_acceptable();
-    void adopt_websocket(FileDescriptor socket, HttpResponse grant, std::string input);
+    void adopt_websocket(Upgraded upgraded);
+    void seat(EdgeLoop& home, Upgraded upgraded, crdt::SequenceForm form);
+    // The room stays until the end of the tick in which its last member has left.
+    Room& enter_room(const std::string& namespace_name);
+    Room* find_room(const std::string& namespace_name);
+    bool end_sessions_here(const std::string& namespace_name, uint64_t client_id);
     void leave_room(WebSocketConnection& connection);
     void open(Room& room, RoomMessage message);
-    void seal_open_rooms();
+    void seal_and_pass_on(Room& room);
     void hand_out_batches();
     void remove_empty_rooms();
     void every_second();
@@ -136,6 +153,7 @@ private:
     TokenCache tokens_;
     RateLimiter rate_limiter_;
     RecentClients recent_clients_;
+    RoomSpread spread_{*this};
     EdgeStatistics statistics_;
     std::string read_buffer_;
     std::string date_header_;

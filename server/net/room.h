@@ -1,19 +1,24 @@
-// A room: the connections of one namespace on one loop, and the deltas on their way to them.
+// A room: the connections of one namespace on one loop, and the deltas on their way to them. On the loop that owns the
+// namespace it also knows of the guests: connections of the same namespace that live on other loops, each with a room
+// of this name there (room_spread.h).
 //
 // What becomes visible is collected in an open batch, sealed into a numbered, immutable batch when a commit group ends
 // (or when a reply needs a firm place between two deltas), and handed to every member in order; each member has a
 // cursor. A sealed batch is encoded at most once per key form, as WebSocket frames in one buffer that all members
 // share. A batch goes when a pass over the members has taken it to all of them.
 //
-// Not thread-safe: one loop. Memory: the batches that some member has not been handed yet.
+// Not thread-safe: one loop; batches are shared between loops. Memory: the batches that some member has not been handed
+// yet.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "net/connection.h"
@@ -31,17 +36,20 @@ struct RoomMessage {
     const std::string& bytes(node::KeyForm form) const { return delta ? delta->message(form) : *awareness; }
 };
 
+// Immutable to its readers, on any loop.
 class RoomBatch {
 public:
     explicit RoomBatch(std::vector<RoomMessage> messages);
     const std::vector<RoomMessage>& messages() const { return messages_; }
-    // All messages as WebSocket frames.
+    // All messages as WebSocket frames; encoded by whoever asks first.
     const SharedBytes& frames(node::KeyForm form) const;
 
 private:
     std::vector<RoomMessage> messages_;
+    mutable std::once_flag encoded_[2];
     mutable SharedBytes frames_[2];
 };
+using RoomBatchPtr = std::shared_ptr<const RoomBatch>;
 
 class Room {
 public:
@@ -59,8 +67,24 @@ public:
 
     void add(RoomMessage message) { open_.push_back(std::move(message)); }
     bool has_open_batch() const { return !open_.empty(); }
-    // Closes the open batch, if there is anything in it.
-    void seal();
+    // Closes the open batch; null if there is nothing in it.
+    RoomBatchPtr seal();
+    // A batch that was sealed where the namespace is at home.
+    void receive(RoomBatchPtr batch) { batches_.push_back(std::move(batch)); }
+
+    // Guests, by the loop on which they live.
+    void add_guest(uint32_t loop, uint64_t client_id);
+    void remove_guest(uint32_t loop, uint64_t client_id);
+    size_t guests(uint32_t loop) const { return loop < guests_.size() ? guests_[loop] : 0; }
+    bool has_guest_of(uint64_t client_id) const { return guest_clients_.count(client_id) != 0; }
+    template <class Visit>
+    void for_each_guest_loop(Visit visit) const {
+        if (guest_clients_.empty()) return;
+        for (uint32_t loop = 0; loop < guests_.size(); ++loop) {
+            if (guests_[loop] != 0) visit(loop);
+        }
+    }
+    bool empty() const { return members_.empty() && guest_clients_.empty(); }
 
     // Numbers of sealed batches: [first, end).
     uint64_t end() const { return first_ + batches_.size(); }
@@ -99,7 +123,9 @@ private:
     std::string name_;
     std::vector<ConnectionId> members_;
     std::vector<RoomMessage> open_;
-    std::deque<std::unique_ptr<RoomBatch>> batches_;
+    std::vector<size_t> guests_;                          // by loop
+    std::unordered_map<uint64_t, size_t> guest_clients_;  // connections by client id
+    std::deque<RoomBatchPtr> batches_;
     uint64_t first_ = 0;
     uint64_t pass_target_ = 0;
     size_t pass_rest_ = 0;

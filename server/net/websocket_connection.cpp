@@ -14,22 +14,22 @@ constexpr uint64_t fan_out_delay_us = 1'000'000;
 constexpr uint64_t awareness_window_us = 1'000'000;
 }  // namespace
 
-WebSocketConnection::WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket, SessionPtr session,
-                                         node::KeyForm form, std::string_view greeting, std::string input)
+WebSocketConnection::WebSocketConnection(EdgeLoop& edge, EdgeLoop& home, Room& room, ConnectionId id,
+                                         FileDescriptor socket, SessionPtr session, node::KeyForm form,
+                                         crdt::SequenceForm sequence_form, std::string_view greeting, std::string input)
     : edge_(edge),
+      home_(home),
       id_(id),
       socket_(std::move(socket)),
       session_(std::move(session)),
-      room_(edge.enter_room(session_->claims.namespace_name)),
+      room_(room),
       room_index_(room_.join(id)),
       input_(std::move(input)),
       reader_(WebSocketReader::Role::server, edge.settings().websocket_message_bytes),
       delivery_(room_, session_, form, form == node::KeyForm::string_keys),
       received_us_(edge.now_us()),
       interest_(EPOLLIN),
-      sequence_form_(edge.note_client(session_->claims.namespace_name, session_->claims.client_id)
-                         ? crdt::SequenceForm::left_neighbour_chain
-                         : crdt::SequenceForm::ascending_siblings) {
+      sequence_form_(sequence_form) {
     output_.push(OutputQueue::Kind::reply, greeting);
     edge_.loop().add(socket_.get(), interest_, id_.token());
     if (form == node::KeyForm::integer_keys) {
@@ -242,20 +242,28 @@ void WebSocketConnection::resync_missed() {
     if (missed == nullptr) return;
     delivery_.resync_begun();
     const std::string key = *missed;
-    edge_.shard().read_state(
-        room_.name(), key, crdt::SequenceForm::left_neighbour_chain,
-        [&loop = edge_, id = id_, key](const node::StateOutcome& outcome) {
-            WebSocketConnection* connection = loop.find_websocket(id);
-            if (connection == nullptr) return;
-            loop.seal(connection->room_);
-            connection->catch_up();
+    ask<node::StateOutcome>(
+        std::nullopt,
+        [name = room_.name(), key](node::Shard& shard, std::function<void(node::StateOutcome)> completion) {
+            return shard.read_state(name, key, crdt::SequenceForm::left_neighbour_chain, std::move(completion));
+        },
+        [key](WebSocketConnection& connection, const node::StateOutcome& outcome) {
+            connection.edge_.seal(connection.room_);
+            connection.catch_up();
             const bool known = outcome.status == node::Status::ok || outcome.status == node::Status::not_found;
-            const bool fits = connection->output_.bytes() <= loop.settings().connection_queue_bytes;
-            if (known && fits && outcome.state && connection->may_read(key)) connection->send_state(*outcome.state);
-            connection->delivery_.resynced(key, known && fits);
+            const bool fits = connection.output_.bytes() <= connection.edge_.settings().connection_queue_bytes;
+            if (known && fits && outcome.state && connection.may_read(key)) connection.send_state(*outcome.state);
+            connection.delivery_.resynced(key, known && fits);
             // When it did not work the clock asks again, a little later.
-            if (known && fits) connection->mark_dirty();
+            if (known && fits) connection.mark_dirty();
         });
+}
+
+void WebSocketConnection::broadcast(SharedBytes message) {
+    if (&home_ == &edge_) return edge_.broadcast(room_.name(), std::move(message));
+    edge_.spread().tell(home_.index(), [name = room_.name(), message = std::move(message)](EdgeLoop& home) {
+        home.broadcast(name, message);
+    });
 }
 
 void WebSocketConnection::settle() {

@@ -1,4 +1,5 @@
-// One WebSocket connection, on the loop that owns its namespace: frames in, replies and deltas out.
+// One WebSocket connection: frames in, replies and deltas out. It lives on the loop that owns its namespace, its home,
+// or as a guest on another one (room_spread.h).
 //
 // Frames are handled one after another. Replies leave in the order of the frames, each after the deltas that were
 // produced before it. Reading pauses while a request waits for its key to be loaded, while a state is being read for
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "net/connection.h"
@@ -27,8 +29,10 @@ public:
     // Writes a reply; called when it is its turn.
     using Emit = std::function<void(WebSocketConnection&)>;
 
-    // `greeting`: the answer to the upgrade, sent first. `input`: what the client sent behind its upgrade request.
-    WebSocketConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket, SessionPtr session, node::KeyForm form,
+    // `edge`: the loop that it lives on. `room`: its namespace's there. `greeting`: the answer to the upgrade, sent
+    // first. `input`: what the client sent behind its upgrade request.
+    WebSocketConnection(EdgeLoop& edge, EdgeLoop& home, Room& room, ConnectionId id, FileDescriptor socket,
+                        SessionPtr session, node::KeyForm form, crdt::SequenceForm sequence_form,
                         std::string_view greeting, std::string input);
     ~WebSocketConnection() override;
 
@@ -38,6 +42,7 @@ public:
     WebSocketConnection* as_websocket() override { return this; }
 
     EdgeLoop& edge() { return edge_; }
+    EdgeLoop& home() { return home_; }
     ConnectionId id() const { return id_; }
     const Session& session() const { return *session_; }
     Room& room() { return room_; }
@@ -54,6 +59,14 @@ public:
     void reply_error(uint64_t number, uint16_t code, std::string message);
     // No further frame is read until reply `number` is complete.
     void hold_until(uint64_t number) { held_by_ = number; }
+
+    // Asks the namespace's shard, wherever it is: `call(shard, completion)` runs there, `then(connection, outcome)`
+    // here if the connection is still there. While the request waits for its key, no further frame runs before reply
+    // `number` is complete. A state comes exactly behind the deltas that it contains.
+    template <class Outcome, class Call, class Then>
+    void ask(std::optional<uint64_t> number, Call call, Then then);
+    // Awareness, to every member of the room.
+    void broadcast(SharedBytes message);
 
     // Inside an Emit, or where there is no order to keep.
     void send(const wire::ServerMessage& message);
@@ -96,6 +109,7 @@ private:
     Delivery::Limits delivery_limits() const;
 
     EdgeLoop& edge_;
+    EdgeLoop& home_;
     ConnectionId id_;
     FileDescriptor socket_;
     SessionPtr session_;
@@ -125,5 +139,34 @@ private:
     bool draining_ = false;
     bool dirty_ = false;
 };
+
+template <class Outcome, class Call, class Then>
+void WebSocketConnection::ask(std::optional<uint64_t> number, Call call, Then then) {
+    if (&home_ == &edge_) {
+        const node::Progress progress =
+            call(edge_.shard(), [&edge = edge_, id = id_, then = std::move(then)](Outcome outcome) {
+                if (WebSocketConnection* connection = edge.find_websocket(id)) then(*connection, std::move(outcome));
+            });
+        if (number && progress == node::Progress::waiting) hold_until(*number);
+        return;
+    }
+    const ConnectionRef guest{edge_.index(), id_};
+    RoomSpread::Request request = [guest, number, call = std::move(call),
+                                   then = std::move(then)](EdgeLoop& home) mutable {
+        return call(home.shard(), [&home, guest, number, then = std::move(then)](Outcome outcome) {
+            RoomSpread::Answer answer = [then, outcome = std::move(outcome)](WebSocketConnection& connection) mutable {
+                then(connection, std::move(outcome));
+            };
+            if constexpr (std::is_same_v<Outcome, node::StateOutcome>) {
+                home.spread().answer_in_place(guest, number, std::move(answer));
+            } else {
+                home.spread().answer(guest, number, std::move(answer));
+            }
+        });
+    };
+    edge_.spread().tell(home_.index(), [guest, number, request = std::move(request)](EdgeLoop& home) mutable {
+        home.spread().take_request(guest, number, std::move(request));
+    });
+}
 
 }  // namespace meridian::server
