@@ -25,6 +25,7 @@
 #include "plugin/loader.h"
 #include "plugin/plugin_configuration.h"
 #include "plugin/store_adapter.h"
+#include "reload.h"
 #include "store_setup.h"
 
 namespace meridian::server {
@@ -97,7 +98,8 @@ struct LoopThread {
 
 class Daemon {
 public:
-    explicit Daemon(const config::Settings& settings) : settings_(settings) {}
+    Daemon(const config::Settings& settings, const config::SettingsSources& sources)
+        : settings_(std::make_shared<const config::Settings>(settings)), sources_(sources) {}
     ~Daemon() { stop_threads(); }
 
     Result<void> start() {
@@ -126,14 +128,16 @@ public:
                 log_line(LogLevel::info, "stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
                 return;
             }
-            log_line(LogLevel::info, "SIGHUP: no setting of this node can be changed while it runs");
+            notify_reloading();
+            reload();
+            ::sd_notify(0, "READY=1");
         }
     }
 
     void stop() {
         ::sd_notify(0, "STOPPING=1");
         shared_->draining = true;
-        const uint64_t deadline_us = clock_.monotonic_us() + settings_.stop_timeout_ms * 1000;
+        const uint64_t deadline_us = clock_.monotonic_us() + settings_->stop_timeout_ms * 1000;
         std::vector<std::future<void>> drained;
         for (auto& each : loops_) {
             auto done = std::make_shared<std::promise<void>>();
@@ -148,11 +152,51 @@ public:
     }
 
 private:
-    Result<void> prepare() {
-        if (::mkdir(settings_.data_dir.c_str(), 0700) != 0 && errno != EEXIST) {
-            return Error{"data directory " + settings_.data_dir + ": " + std::strerror(errno)};
+    // Type=notify-reload of systemd wants to know when the reload began.
+    void notify_reloading() {
+        const std::string state = "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(clock_.monotonic_us());
+        ::sd_notify(0, state.c_str());
+    }
+
+    void reload() {
+        Result<Reload> planned = plan_reload(*settings_, store_plugin_, sources_);
+        if (!planned) {
+            log_line(LogLevel::error, "the configuration is refused; the old settings stay",
+                     {{"reason", planned.error().message}});
+            return;
         }
-        auto key = load_signing_key(settings_.signing_key, settings_.data_dir, true, random_);
+        if (planned->store_changed) {
+            if (Result<void> given = store_->reconfigure(planned->reloadable_store); !given) {
+                log_line(LogLevel::error, "the configuration is refused; the old settings stay",
+                         {{"reason", given.error().message}});
+                return;
+            }
+        }
+        store_plugin_.configuration = std::move(planned->store);
+        settings_ = std::make_shared<const config::Settings>(std::move(planned->settings));
+        set_log_level(log_level_from_name(settings_->log_level));
+        std::vector<std::future<void>> taken_over;
+        for (auto& each : loops_) {
+            auto done = std::make_shared<std::promise<void>>();
+            taken_over.push_back(done->get_future());
+            each->loop.post([edge = &each->edge, settings = settings_, done] {
+                edge->use_settings(settings);
+                done->set_value();
+            });
+        }
+        for (auto& each : taken_over) each.wait();
+        for (const std::string& name : planned->kept)
+            log_line(LogLevel::warning, "a changed setting takes effect only after a restart", {{"setting", name}});
+        std::string names;
+        for (const std::string& name : planned->taken) names += (names.empty() ? "" : ",") + name;
+        log_line(LogLevel::info, "reloaded the configuration", {{"changed", names}});
+    }
+
+    Result<void> prepare() {
+        if (::mkdir(settings_->data_dir.c_str(), 0700) != 0 && errno != EEXIST) {
+            return Error{"data directory " + settings_->data_dir + ": " + std::strerror(errno)};
+        }
+        auto key = load_signing_key(settings_->signing_key, settings_->data_dir, true, random_);
         if (!key) return key.error();
         signing_key_ = key->key;
         if (!key->path.empty()) {
@@ -160,10 +204,10 @@ private:
                      key->created ? "made a new signing key" : "using the signing key of the data directory",
                      {{"file", key->path}});
         }
-        auto bound = bind_address(settings_.bind);
+        auto bound = bind_address(settings_->bind);
         if (!bound) return bound.error();
         bound_ = std::move(bound).value();
-        auto store_plugin = load_store_plugin(settings_);
+        auto store_plugin = load_store_plugin(*settings_);
         if (!store_plugin) return store_plugin.error();
         plugin::HostServices services;
         services.clock = &clock_;
@@ -175,14 +219,15 @@ private:
         services.metric = [this](plugin::MetricKind kind, std::string_view name, double value) {
             plugin_metrics_.report("store", kind, name, value);
         };
-        auto store = plugin::open_store(store_plugin->loaded, store_plugin->configuration, std::move(services));
+        store_plugin_ = std::move(store_plugin).value();
+        auto store = plugin::open_store(store_plugin_.loaded, store_plugin_.configuration, std::move(services));
         if (!store) return store.error();
         store_ = std::move(store).value();
         return {};
     }
 
     Result<void> open_node() {
-        size_t count = settings_.loops != 0 ? settings_.loops : std::thread::hardware_concurrency();
+        size_t count = settings_->loops != 0 ? settings_->loops : std::thread::hardware_concurrency();
         if (count == 0) count = 1;
         shared_ = std::make_unique<EdgeShared>(settings_, clock_, random_, signing_key_);
         std::vector<Lane*> lanes;
@@ -191,10 +236,10 @@ private:
             shared_->loops.push_back(&loops_.back()->edge);
             lanes.push_back(&loops_.back()->loop);
         }
-        node_id_ = node_id_of(settings_);
+        node_id_ = node_id_of(*settings_);
         std::promise<Result<void>> ready;
         std::future<Result<void>> opened = ready.get_future();
-        node_ = node::Node::open({node_id_, node_limits(settings_)}, *store_, clock_, random_, lanes, commit_lane_,
+        node_ = node::Node::open({node_id_, node_limits(*settings_)}, *store_, clock_, random_, lanes, commit_lane_,
                                  [&ready](Result<void> result) { ready.set_value(std::move(result)); });
         if (!node_) return Error{"the cryptographic library does not start"};
         shared_->node = node_.get();
@@ -221,7 +266,7 @@ private:
     void stop_node() {
         std::promise<void> done;
         std::future<void> stopped = done.get_future();
-        node_->stop(clock_.monotonic_us() + settings_.stop_timeout_ms * 1000, [&done] { done.set_value(); });
+        node_->stop(clock_.monotonic_us() + settings_->stop_timeout_ms * 1000, [&done] { done.set_value(); });
         wait_for(stopped);
         stop_threads();
     }
@@ -240,14 +285,16 @@ private:
         store_.reset();
     }
 
-    const config::Settings& settings_;
+    SettingsPtr settings_;
+    const config::SettingsSources& sources_;
     SystemClock clock_;
     SystemRandom random_;
     ThreadLane commit_lane_{clock_};
     SigningKey signing_key_;
     BoundSocket bound_;
     PluginMetrics plugin_metrics_;
-    std::unique_ptr<node::Store> store_;
+    StorePlugin store_plugin_;
+    std::unique_ptr<plugin::LoadedStore> store_;
     std::unique_ptr<EdgeShared> shared_;
     std::vector<std::unique_ptr<LoopThread>> loops_;
     std::unique_ptr<node::Node> node_;
@@ -268,10 +315,10 @@ Result<void> check_daemon(const config::Settings& settings) {
     return {};
 }
 
-Result<void> run_daemon(const config::Settings& settings) {
+Result<void> run_daemon(const config::Settings& settings, const config::SettingsSources& sources) {
     if (::sodium_init() < 0) return Error{"the cryptographic library does not start"};
     raise_descriptor_limit();
-    Daemon daemon(settings);
+    Daemon daemon(settings, sources);
     if (Result<void> started = daemon.start(); !started) return started;
     daemon.serve_until_signal();
     daemon.stop();

@@ -59,7 +59,7 @@ int run(const std::vector<std::string>& arguments) {
     server::set_log_level(server::log_level_from_name(settings->log_level));
     for (const std::string& warning : settings->warnings) server::log_line(server::LogLevel::warning, warning);
     const Result<void> done =
-        line->action == Action::check ? server::check_daemon(*settings) : server::run_daemon(*settings);
+        line->action == Action::check ? server::check_daemon(*settings) : server::run_daemon(*settings, sources);
     if (!done) return fail(done.error());
     if (line->action == Action::check) std::cout << "the configuration is valid\n";
     return 0;

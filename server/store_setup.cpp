@@ -12,18 +12,16 @@ constexpr const char* directory_key = "directory";
 
 }  // namespace
 
-Result<StorePlugin> load_store_plugin(const config::Settings& settings, const std::optional<std::string>& directory) {
-    auto loaded =
-        plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
-    if (!loaded) return loaded.error();
+Result<StorePlugin> configure_store_plugin(const plugin::LoadedPlugin& loaded, const config::Settings& settings,
+                                           const std::optional<std::string>& directory) {
     std::map<std::string, std::string> section;
     std::map<std::string, std::string> sources;
     for (const config::PluginEntry& entry : settings.store_entries) {
         section[entry.key] = entry.value;
         sources[entry.key] = entry.source;
     }
-    StorePlugin store{*loaded, {}, {}};
-    if (plugin::find_declared_key(*loaded->descriptor, directory_key) != nullptr) {
+    StorePlugin store{loaded, {}, {}};
+    if (plugin::find_declared_key(*loaded.descriptor, directory_key) != nullptr) {
         if (directory) section[directory_key] = *directory;
         section.emplace(directory_key, settings.data_dir + "/store");
         std::string& path = section[directory_key];
@@ -31,10 +29,17 @@ Result<StorePlugin> load_store_plugin(const config::Settings& settings, const st
         store.directory = path;
     }
     auto configuration =
-        plugin::check_configuration(*loaded, "[store]", section, plugin::process_environment(), sources);
+        plugin::check_configuration(loaded, "[store]", section, plugin::process_environment(), sources);
     if (!configuration) return configuration.error();
     store.configuration = *std::move(configuration);
     return store;
+}
+
+Result<StorePlugin> load_store_plugin(const config::Settings& settings, const std::optional<std::string>& directory) {
+    auto loaded =
+        plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
+    if (!loaded) return loaded.error();
+    return configure_store_plugin(*loaded, settings, directory);
 }
 
 std::function<bool(const std::string& key)> shown_store_keys(const config::Settings& settings) {

@@ -18,8 +18,11 @@ struct StorePlugin {
     std::string directory;  // where it keeps its files; empty if it has no key `directory`
 };
 
-// `directory`, if given, takes the place of the configured one. A store that keeps files keeps them in
-// `<data_dir>/store` unless the settings say otherwise.
+// The plug-in's part of the settings, checked. `directory`, if given, takes the place of the configured one. A store
+// that keeps files keeps them in `<data_dir>/store` unless the settings say otherwise.
+Result<StorePlugin> configure_store_plugin(const plugin::LoadedPlugin& loaded, const config::Settings& settings,
+                                           const std::optional<std::string>& directory = std::nullopt);
+// The same, of the plug-in that the settings name.
 Result<StorePlugin> load_store_plugin(const config::Settings& settings,
                                       const std::optional<std::string>& directory = std::nullopt);
 

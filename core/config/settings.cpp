@@ -157,6 +157,25 @@ Result<Settings> load_settings(const SettingsSources& sources) {
     return settings;
 }
 
+SettingsChanges take_reloadable(Settings& running, const Settings& read_again) {
+    SettingsChanges changes;
+    for (const Field& field : fields()) {
+        if (text_of(running, field) == text_of(read_again, field)) continue;
+        const std::string name = std::string(field.section) + "." + field.key;
+        if (!field.reloadable) {
+            changes.kept.push_back(name);
+            continue;
+        }
+        changes.taken.push_back(name);
+        if (field.text != nullptr) {
+            running.*field.text = read_again.*field.text;
+        } else {
+            running.*field.number = read_again.*field.number;
+        }
+    }
+    return changes;
+}
+
 std::string dump_settings(const Settings& settings,
                           const std::function<bool(const std::string& key)>& shows_store_key) {
     std::string out;

@@ -5,7 +5,7 @@
 // or the option), the key, the value, what was expected, and for an unknown name the nearest valid one.
 //
 // The keys of [store] other than `plugin` belong to the plug-in and are checked by it, not here.
-// Threads: built once at start, then read only.
+// Threads: a value; a running node's settings are read only, and replaced whole when they are read again.
 #pragma once
 
 #include <cstdint>
@@ -102,6 +102,16 @@ struct SettingsSources {
 };
 
 Result<Settings> load_settings(const SettingsSources& sources);
+
+// Names of settings as "section.key".
+struct SettingsChanges {
+    std::vector<std::string> taken;
+    std::vector<std::string> kept;  // they differ, and the running node cannot change them
+};
+
+// Brings a running node's settings up to what was read again: takes over the reloadable ones that differ. Not those of
+// the store's plug-in.
+SettingsChanges take_reloadable(Settings& running, const Settings& read_again);
 
 // Every effective value as an INI file that load_settings reads back; secrets are shown as "(hidden)" in a comment.
 // Which of a plug-in's keys are secret only the plug-in knows: `shows_store_key` says whether the value of such a key

@@ -75,6 +75,11 @@ Field number(const char* section, const char* key, NumberMember member, uint64_t
     return field;
 }
 
+Field reloadable(Field field) {
+    field.reloadable = true;
+    return field;
+}
+
 }  // namespace
 
 const std::vector<Field>& fields() {
@@ -86,10 +91,10 @@ const std::vector<Field>& fields() {
         text("server", "signing_key", &S::signing_key, check_signing_key, "MERIDIAN_SIGNING_KEY", true),
         number("server", "loops", &S::loops, 0, 256),
         number("server", "room_spread_members", &S::room_spread_members, 0, 1 << 20),
-        number("server", "stop_timeout_ms", &S::stop_timeout_ms, 0, 3'600'000),
-        text("server", "key_form", &S::key_form, check_key_form),
-        text("server", "log_level", &S::log_level, check_log_level),
-        text("server", "metrics", &S::metrics, check_metrics),
+        reloadable(number("server", "stop_timeout_ms", &S::stop_timeout_ms, 0, 3'600'000)),
+        reloadable(text("server", "key_form", &S::key_form, check_key_form)),
+        reloadable(text("server", "log_level", &S::log_level, check_log_level)),
+        reloadable(text("server", "metrics", &S::metrics, check_metrics)),
         text("node", "id", &S::node_id, check_node_id, "MERIDIAN_NODE_ID"),
         number("node", "cache_bytes", &S::cache_bytes, 1 << 20, unbounded),
         number("node", "waiting_requests", &S::waiting_requests, 1, 100'000'000),
@@ -107,23 +112,23 @@ const std::vector<Field>& fields() {
         number("node", "tombstone_grace_ms", &S::tombstone_grace_ms, 1000, 3650 * day_ms, "MERIDIAN_CRDT_GC_GRACE_MS"),
         text("plugins", "path", &S::plugin_path, nullptr),
         text("store", "plugin", &S::store_plugin, check_not_empty),
-        number("limits", "connections", &S::connections, 1, 10'000'000),
-        number("limits", "http_head_bytes", &S::http_head_bytes, 1024, 1 << 20),
-        number("limits", "http_headers", &S::http_headers, 8, 10'000),
-        number("limits", "http_body_bytes", &S::http_body_bytes, 1024, 1ULL << 30),
-        number("limits", "http_pipeline", &S::http_pipeline, 1, 10'000),
-        number("limits", "head_timeout_ms", &S::head_timeout_ms, 100, day_ms),
-        number("limits", "body_timeout_ms", &S::body_timeout_ms, 100, day_ms),
-        number("limits", "idle_timeout_ms", &S::idle_timeout_ms, 100, day_ms),
-        number("limits", "write_timeout_ms", &S::write_timeout_ms, 100, day_ms),
-        number("limits", "websocket_message_bytes", &S::websocket_message_bytes, 1024, 1ULL << 30),
-        number("limits", "websocket_frames_in_flight", &S::websocket_frames_in_flight, 1, 100'000),
-        number("limits", "websocket_ping_interval_ms", &S::websocket_ping_interval_ms, 1000, day_ms),
-        number("limits", "connection_queue_bytes", &S::connection_queue_bytes, 16 << 10, 1ULL << 30),
-        number("limits", "missed_keys", &S::missed_keys, 1, 1'000'000),
-        number("limits", "requests_per_second", &S::requests_per_second, 1, 10'000'000),
-        number("limits", "awareness_bytes", &S::awareness_bytes, 1, 16 << 20),
-        number("limits", "awareness_per_second", &S::awareness_per_second, 1, 1'000'000),
+        reloadable(number("limits", "connections", &S::connections, 1, 10'000'000)),
+        reloadable(number("limits", "http_head_bytes", &S::http_head_bytes, 1024, 1 << 20)),
+        reloadable(number("limits", "http_headers", &S::http_headers, 8, 10'000)),
+        reloadable(number("limits", "http_body_bytes", &S::http_body_bytes, 1024, 1ULL << 30)),
+        reloadable(number("limits", "http_pipeline", &S::http_pipeline, 1, 10'000)),
+        reloadable(number("limits", "head_timeout_ms", &S::head_timeout_ms, 100, day_ms)),
+        reloadable(number("limits", "body_timeout_ms", &S::body_timeout_ms, 100, day_ms)),
+        reloadable(number("limits", "idle_timeout_ms", &S::idle_timeout_ms, 100, day_ms)),
+        reloadable(number("limits", "write_timeout_ms", &S::write_timeout_ms, 100, day_ms)),
+        reloadable(number("limits", "websocket_message_bytes", &S::websocket_message_bytes, 1024, 1ULL << 30)),
+        reloadable(number("limits", "websocket_frames_in_flight", &S::websocket_frames_in_flight, 1, 100'000)),
+        reloadable(number("limits", "websocket_ping_interval_ms", &S::websocket_ping_interval_ms, 1000, day_ms)),
+        reloadable(number("limits", "connection_queue_bytes", &S::connection_queue_bytes, 16 << 10, 1ULL << 30)),
+        reloadable(number("limits", "missed_keys", &S::missed_keys, 1, 1'000'000)),
+        reloadable(number("limits", "requests_per_second", &S::requests_per_second, 1, 10'000'000)),
+        reloadable(number("limits", "awareness_bytes", &S::awareness_bytes, 1, 16 << 20)),
+        reloadable(number("limits", "awareness_per_second", &S::awareness_per_second, 1, 1'000'000)),
         number("limits", "rga_elements", &S::rga_elements, 1, unbounded),
         number("limits", "tree_nodes", &S::tree_nodes, 1, unbounded),
         number("limits", "orset_tags", &S::orset_tags, 1, unbounded),

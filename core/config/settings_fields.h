@@ -28,6 +28,7 @@ struct Field {
     uint64_t max = 0;
     Check check = nullptr;
     bool secret = false;
+    bool reloadable = false;      // a running node can take over a new value
     uint64_t variable_scale = 1;  // an environment variable in other units: value x scale
 };
 

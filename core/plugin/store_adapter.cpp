@@ -145,7 +145,7 @@ struct Listed {
     }
 };
 
-class PluginStore final : public node::Store {
+class PluginStore final : public LoadedStore {
 public:
     PluginStore(const LoadedPlugin& plugin, HostServices services, uint64_t stop_timeout_us)
         : descriptor_(*plugin.descriptor),
@@ -157,20 +157,16 @@ public:
     PluginStore(const PluginStore&) = delete;
     PluginStore& operator=(const PluginStore&) = delete;
 
-    Result<void> create(const std::string& name, const Configuration& configuration) {
-        std::vector<meridian_config_value> values;
-        for (const auto& [key, value] : configuration.values) values.push_back({key.c_str(), bytes(value)});
-        const meridian_config config{sizeof config, static_cast<uint32_t>(values.size()), values.data()};
-        char text[1024] = "";
-        meridian_error error{sizeof error, sizeof text, text};
-        const meridian_status status = descriptor_.create(bridge_.table(), &config, &instance_, &error);
-        text[sizeof text - 1] = '\0';
-        if (status != MERIDIAN_OK) {
+    Result<void> create(const Configuration& configuration) {
+        const auto made =
+            with_configuration(configuration, [this](const meridian_config* config, meridian_error* error) {
+                return descriptor_.create(bridge_.table(), config, &instance_, error);
+            });
+        if (!made) {
             instance_ = nullptr;
-            return Error{"store " + name + ": " +
-                         (text[0] != '\0' ? std::string(text) : std::string(status_text(status)))};
+            return made;
         }
-        if (instance_ == nullptr) return Error{"store " + name + ": create succeeded without an instance"};
+        if (instance_ == nullptr) return Error{name() + ": create succeeded without an instance"};
         meridian_store_opening opening{};
         opening.struct_size = sizeof opening;
         functions_.opening(instance_, &opening);
@@ -179,6 +175,13 @@ public:
         opening_.floor = opening.floor;
         opening_.created = opening.created != 0;
         return {};
+    }
+
+    Result<void> reconfigure(const Configuration& reloadable) override {
+        if (descriptor_.reconfigure == nullptr) return Error{name() + ": it has no reconfigure"};
+        return with_configuration(reloadable, [this](const meridian_config* config, meridian_error* error) {
+            return descriptor_.reconfigure(instance_, config, error);
+        });
     }
 
     const node::StoreOpening& opening() const override { return opening_; }
@@ -462,6 +465,22 @@ public:
     }
 
 private:
+    std::string name() const { return std::string("store ") + descriptor_.identity.name; }
+
+    // Calls the plug-in with the configuration in its form.
+    template <class Call>
+    Result<void> with_configuration(const Configuration& configuration, Call call) {
+        std::vector<meridian_config_value> values;
+        for (const auto& [key, value] : configuration.values) values.push_back({key.c_str(), bytes(value)});
+        const meridian_config config{sizeof config, static_cast<uint32_t>(values.size()), values.data()};
+        char text[1024] = "";
+        meridian_error error{sizeof error, sizeof text, text};
+        const meridian_status status = call(&config, &error);
+        text[sizeof text - 1] = '\0';
+        if (status == MERIDIAN_OK) return {};
+        return Error{name() + ": " + (text[0] != '\0' ? std::string(text) : std::string(status_text(status)))};
+    }
+
     // The plug-in has the context now, or has refused and the completion takes the other way.
     template <class Call, class Refused>
     void submitted(meridian_status status, std::unique_ptr<Call>& call, Refused refused) {
@@ -507,11 +526,11 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<node::Store>> open_store(const LoadedPlugin& plugin, const Configuration& configuration,
+Result<std::unique_ptr<LoadedStore>> open_store(const LoadedPlugin& plugin, const Configuration& configuration,
                                                 HostServices services, uint64_t stop_timeout_us) {
     auto store = std::make_unique<PluginStore>(plugin, std::move(services), stop_timeout_us);
-    if (auto created = store->create(plugin.descriptor->identity.name, configuration); !created) return created.error();
-    return std::unique_ptr<node::Store>(std::move(store));
+    if (auto created = store->create(configuration); !created) return created.error();
+    return std::unique_ptr<LoadedStore>(std::move(store));
 }
 
 }  // namespace meridian::plugin

@@ -20,10 +20,10 @@ inline constexpr meridian_config_key config_keys[] = {
      "Log files kept ready ahead of need."},
     {key_size, MERIDIAN_TYPE_INTEGER, 0, 0, "read_threads", "2", 1, 64, nullptr, nullptr,
      "Threads that read keys and log."},
-    {key_size, MERIDIAN_TYPE_DURATION, 0, 0, "scrub_interval", "24h", 0, 1LL << 40, nullptr, nullptr,
-     "Time between two passes that look for damage in all that is stored; 0: none."},
-    {key_size, MERIDIAN_TYPE_SIZE, 0, 0, "scrub_bytes_per_second", "8MiB", 64 << 10, 1LL << 40, nullptr, nullptr,
-     "How fast such a pass reads."},
+    {key_size, MERIDIAN_TYPE_DURATION, MERIDIAN_KEY_RELOADABLE, 0, "scrub_interval", "24h", 0, 1LL << 40, nullptr,
+     nullptr, "Time between two passes that look for damage in all that is stored; 0: none."},
+    {key_size, MERIDIAN_TYPE_SIZE, MERIDIAN_KEY_RELOADABLE, 0, "scrub_bytes_per_second", "8MiB", 64 << 10, 1LL << 40,
+     nullptr, nullptr, "How fast such a pass reads."},
 };
 
 }  // namespace meridian::store_kv

@@ -15,10 +15,19 @@ constexpr uint64_t damage_logged_max = 100;  // in one pass; the metric counts a
 
 Scrubber::Scrubber(abi::Host host, ScrubOptions options, SegmentList& segments, std::mutex& state_mutex,
                    const SnapshotDb& database)
-    : host_(host), options_(options), segments_(segments), state_mutex_(state_mutex), database_(database) {}
+    : host_(host), segments_(segments), state_mutex_(state_mutex), database_(database), options_(options) {}
 
 void Scrubber::start() {
     if (options_.interval_ms != 0) thread_ = std::thread([this] { run(); });
+}
+
+void Scrubber::set_options(ScrubOptions options) {
+    {
+        const std::lock_guard lock(mutex_);
+        options_ = options;
+        wake_.notify_all();
+    }
+    if (!thread_.joinable()) start();
 }
 
 void Scrubber::stop() {
@@ -35,16 +44,38 @@ bool Scrubber::wait_ms(uint64_t milliseconds) {
     return !wake_.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return stopping_; });
 }
 
+bool Scrubber::wait_for_pass(bool first) {
+    const auto since = std::chrono::steady_clock::now();
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        const uint64_t wait = first ? std::min(options_.interval_ms, first_wait_ms) : options_.interval_ms;
+        const auto due = since + std::chrono::milliseconds(wait);
+        if (options_.interval_ms == 0) {
+            wake_.wait(lock);
+        } else if (std::chrono::steady_clock::now() >= due) {
+            return true;
+        } else {
+            wake_.wait_until(lock, due);
+        }
+    }
+    return false;
+}
+
 bool Scrubber::pace(uint64_t bytes) {
     unpaced_ += bytes;
     if (unpaced_ < slice_bytes) return true;
-    const uint64_t pause_ms = unpaced_ * 1000 / options_.bytes_per_second;
+    uint64_t bytes_per_second = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        bytes_per_second = options_.bytes_per_second;
+    }
+    const uint64_t pause_ms = unpaced_ * 1000 / bytes_per_second;
     unpaced_ = 0;
     return wait_ms(pause_ms);
 }
 
 void Scrubber::run() {
-    for (uint64_t wait = std::min(options_.interval_ms, first_wait_ms); wait_ms(wait); wait = options_.interval_ms) {
+    for (bool first = true; wait_for_pass(first); first = false) {
         bool whole = true;
         const meridian_status status = abi::guarded(nullptr, [&]() -> meridian_status {
             whole = pass();

@@ -33,12 +33,16 @@ public:
     Scrubber(const Scrubber&) = delete;
     Scrubber& operator=(const Scrubber&) = delete;
 
+    // Starts the thread if there is something to do. From the thread that made it, like the other two.
     void start();
+    // Takes effect at once, in a pass that is under way too.
+    void set_options(ScrubOptions options);
     void stop();
 
 private:
     void run();
     // These answer false when stop() was called meanwhile.
+    bool wait_for_pass(bool first);
     bool pass();
     bool check_segment(const std::shared_ptr<Segment>& segment);
     bool check_rows();
@@ -48,7 +52,6 @@ private:
     void report(const std::string& what);
 
     abi::Host host_;
-    const ScrubOptions options_;
     SegmentList& segments_;
     std::mutex& state_mutex_;
     const SnapshotDb& database_;
@@ -57,6 +60,7 @@ private:
 
     std::mutex mutex_;
     std::condition_variable wake_;
+    ScrubOptions options_;   // guarded by mutex_
     bool stopping_ = false;  // guarded by mutex_
     std::thread thread_;
 };

@@ -21,6 +21,11 @@ T required(Result<T> result) {
     return std::move(*result);
 }
 
+ScrubOptions scrub_options(const abi::Config& config) {
+    return {static_cast<uint64_t>(config.integer("scrub_interval")),
+            static_cast<uint64_t>(config.integer("scrub_bytes_per_second"))};
+}
+
 }  // namespace
 
 StoreOptions StoreOptions::from(const abi::Config& config) {
@@ -31,8 +36,7 @@ StoreOptions StoreOptions::from(const abi::Config& config) {
     options.map_size = static_cast<uint64_t>(config.integer("map_size"));
     options.spare_segments = static_cast<size_t>(config.integer("spare_segments"));
     options.read_threads = static_cast<size_t>(config.integer("read_threads"));
-    options.scrub.interval_ms = static_cast<uint64_t>(config.integer("scrub_interval"));
-    options.scrub.bytes_per_second = static_cast<uint64_t>(config.integer("scrub_bytes_per_second"));
+    options.scrub = scrub_options(config);
     if (options.log_bytes_max < 2 * options.segment_size) {
         throw abi::Failure(MERIDIAN_INVALID, "log_bytes_max is " + std::to_string(options.log_bytes_max) +
                                                  ", expected at least two segments of " +
@@ -195,6 +199,10 @@ Result<void> KvStore::replay(const ReadTransaction& database, Segment& segment, 
         segment.next_position += summary->entry_count;
     }
     return {};
+}
+
+void KvStore::reconfigure(const abi::Config& config) {
+    scrubber_->set_options(scrub_options(config));
 }
 
 void KvStore::stop(uint64_t deadline_us) {

@@ -59,6 +59,7 @@ public:
     KvStore(const KvStore&) = delete;
     KvStore& operator=(const KvStore&) = delete;
 
+    void reconfigure(const abi::Config& config);
     void stop(uint64_t deadline_us);
 
     void opening(meridian_store_opening& out) const noexcept;

@@ -33,6 +33,7 @@ EdgeLoop::EdgeLoop(EdgeShared& shared, EventLoop& loop, uint32_t index)
     : shared_(shared),
       loop_(loop),
       index_(index),
+      settings_(shared.first_settings),
       tokens_(shared.signing_key.public_key()),
       read_buffer_(read_buffer_bytes, '\0') {
     loop_.set_handler(this);

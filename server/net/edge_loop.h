@@ -31,12 +31,14 @@ namespace meridian::server {
 class EdgeLoop;
 class PluginMetrics;
 
+using SettingsPtr = std::shared_ptr<const config::Settings>;
+
 // What all loops share. Built before the loops run; only the atomics change afterwards.
 struct EdgeShared {
-    EdgeShared(const config::Settings& the_settings, Clock& the_clock, Random& the_random, const SigningKey& key)
-        : settings(the_settings), clock(the_clock), random(the_random), signing_key(key) {}
+    EdgeShared(SettingsPtr the_settings, Clock& the_clock, Random& the_random, const SigningKey& key)
+        : first_settings(std::move(the_settings)), clock(the_clock), random(the_random), signing_key(key) {}
 
-    const config::Settings& settings;
+    const SettingsPtr first_settings;  // each loop starts with these
     Clock& clock;
     Random& random;
     const SigningKey& signing_key;
@@ -59,6 +61,8 @@ public:
     void accept_from(int listen_fd);
     // Takes a connected socket. On the loop.
     void adopt_socket(FileDescriptor socket);
+    // From now on these settings hold here, for the connections that are open too. On the loop.
+    void use_settings(SettingsPtr settings) { settings_ = std::move(settings); }
     // Stops accepting and reading, answers what is in flight, closes WebSockets with 1012; `done` runs on the loop when
     // no connection is left or the deadline has passed. On the loop.
     void begin_drain(uint64_t deadline_us, std::function<void()> done);
@@ -73,7 +77,7 @@ public:
 
     // For connections and handlers, on this loop.
     EdgeShared& shared() { return shared_; }
-    const config::Settings& settings() const { return shared_.settings; }
+    const config::Settings& settings() const { return *settings_; }
     EventLoop& loop() { return loop_; }
     uint32_t index() const { return index_; }
     node::Shard& shard() { return shared_.node->shard(index_); }
@@ -143,6 +147,7 @@ private:
     EdgeShared& shared_;
     EventLoop& loop_;
     uint32_t index_;
+    SettingsPtr settings_;
     ConnectionTable connections_;
     std::vector<std::unique_ptr<Connection>> closed_;
     std::vector<ConnectionId> dirty_;

@@ -1,13 +1,16 @@
 // docs/CONFIGURATION.md and the settings that the program knows must not drift apart.
 #include <cppunit/extensions/HelperMacros.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "config/settings.h"
+#include "config/settings_fields.h"
 
 namespace {
 
@@ -35,22 +38,31 @@ std::string without_backticks(std::string text) {
     return out;
 }
 
-// The same from the page: the first two cells of each row of the tables under "### [section]".
-std::map<std::string, std::string> documented_settings() {
+// The cells of each row of the tables under "### [section]", by "section.key".
+std::map<std::string, std::vector<std::string>> documented_settings() {
     std::ifstream page(MERIDIAN_DOCS "/CONFIGURATION.md");
     CPPUNIT_ASSERT_MESSAGE("docs/CONFIGURATION.md cannot be read", page.good());
-    std::map<std::string, std::string> settings;
+    std::map<std::string, std::vector<std::string>> settings;
     std::string section;
     for (std::string line; std::getline(page, line);) {
         if (line.rfind("### [", 0) == 0) section = line.substr(5, line.find(']') - 5);
         if (line.rfind("## ", 0) == 0) section.clear();
         if (section.empty() || line.rfind("| `", 0) != 0) continue;
-        const size_t key_end = line.find(" | ");
-        const size_t default_end = line.find(" | ", key_end + 3);
-        settings[section + "." + without_backticks(line.substr(2, key_end - 2))] =
-            without_backticks(line.substr(key_end + 3, default_end - key_end - 3));
+        std::vector<std::string> cells;
+        for (size_t at = 1; at < line.size();) {
+            const size_t end = std::min(line.find('|', at), line.size());
+            const std::string cell = line.substr(at, end - at);
+            cells.push_back(cell == " " ? "" : without_backticks(cell.substr(1, cell.size() - 2)));
+            at = end + 1;
+        }
+        settings[section + "." + cells[0]] = cells;
     }
     return settings;
+}
+
+std::string expected_range(const meridian::config::Field& field) {
+    return std::to_string(field.min) + " to " +
+           (field.max == meridian::config::unbounded ? "-" : std::to_string(field.max));
 }
 
 }  // namespace
@@ -59,6 +71,8 @@ class ConfigurationPageTest : public CppUnit::TestFixture {
     CPPUNIT_TEST_SUITE(ConfigurationPageTest);
     CPPUNIT_TEST(documents_every_setting_and_no_other);
     CPPUNIT_TEST(states_the_defaults);
+    CPPUNIT_TEST(states_ranges_variables_and_what_can_be_reloaded);
+    CPPUNIT_TEST(names_every_variable_without_effect);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -76,10 +90,33 @@ public:
     }
 
     void states_the_defaults() {
-        std::map<std::string, std::string> documented = documented_settings();
+        auto documented = documented_settings();
         for (const auto& setting : known_settings()) {
             if (setting.second.empty()) continue;
-            CPPUNIT_ASSERT_EQUAL_MESSAGE(setting.first, setting.second, documented[setting.first]);
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(setting.first, setting.second, documented[setting.first].at(1));
+        }
+    }
+
+    void states_ranges_variables_and_what_can_be_reloaded() {
+        const auto documented = documented_settings();
+        for (const meridian::config::Field& field : meridian::config::fields()) {
+            const std::string name = std::string(field.section) + "." + field.key;
+            const std::vector<std::string>& cells = documented.at(name);
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(name, size_t{6}, cells.size());
+            if (field.number != nullptr) CPPUNIT_ASSERT_EQUAL_MESSAGE(name, expected_range(field), cells[2]);
+            const std::string variable = field.variable == nullptr ? "" : field.variable;
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(name, variable, cells[3].substr(0, cells[3].find(' ')));
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(name, std::string(field.reloadable ? "yes" : ""), cells[4]);
+        }
+    }
+
+    void names_every_variable_without_effect() {
+        std::ifstream page(MERIDIAN_DOCS "/CONFIGURATION.md");
+        std::stringstream text;
+        text << page.rdbuf();
+        for (const meridian::config::IgnoredVariable& ignored : meridian::config::ignored_variables()) {
+            CPPUNIT_ASSERT_MESSAGE(ignored.name,
+                                   text.str().find(std::string("`") + ignored.name + "`") != std::string::npos);
         }
     }
 };

@@ -56,7 +56,7 @@ class StoreCorruptionTest : public CppUnit::TestFixture {
         fs::remove_all(damaged_);
         fs::copy(original_, damaged_, fs::copy_options::recursive);
     }
-    Result<std::unique_ptr<node::Store>> open_damaged() {
+    Result<std::unique_ptr<plugin::LoadedStore>> open_damaged() {
         return try_open(host_, {{"directory", damaged_}, {"spare_segments", "0"}});
     }
     void must_refuse(const std::vector<std::string>& parts, const std::string& context = {}) {

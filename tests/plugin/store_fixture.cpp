@@ -224,7 +224,8 @@ const plugin::LoadedPlugin& store_kv() {
     return loaded;
 }
 
-Result<std::unique_ptr<node::Store>> try_open(TestHost& host, Section section, const plugin::LoadedPlugin& plugin) {
+Result<std::unique_ptr<plugin::LoadedStore>> try_open(TestHost& host, Section section,
+                                                      const plugin::LoadedPlugin& plugin) {
     section.try_emplace("segment_size", "64KiB");
     section.try_emplace("log_bytes_max", "64MiB");
     section.try_emplace("map_size", "1GiB");

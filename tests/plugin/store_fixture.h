@@ -85,10 +85,10 @@ private:
 // node::Store with calls that wait for their completion.
 class TestStore {
 public:
-    explicit TestStore(std::unique_ptr<node::Store> store)
+    explicit TestStore(std::unique_ptr<plugin::LoadedStore> store)
         : store_(std::move(store)), next_(store_->opening().next_position) {}
     node::Store& operator*() { return *store_; }
-    node::Store* operator->() { return store_.get(); }
+    plugin::LoadedStore* operator->() { return store_.get(); }
 
     // Position of the entry; the group has this one.
     uint64_t put(const std::string& namespace_name, const std::string& key, const std::string& payload,
@@ -114,7 +114,7 @@ public:
     static bool eventually(const std::function<bool()>& condition);
 
 private:
-    std::unique_ptr<node::Store> store_;
+    std::unique_ptr<plugin::LoadedStore> store_;
     uint64_t next_;
 };
 
@@ -126,8 +126,8 @@ using Section = std::map<std::string, std::string>;
 // The store-kv.so of this build.
 const plugin::LoadedPlugin& store_kv();
 // Opens it with these keys; small segments unless the section says otherwise.
-Result<std::unique_ptr<node::Store>> try_open(TestHost& host, Section section,
-                                              const plugin::LoadedPlugin& plugin = store_kv());
+Result<std::unique_ptr<plugin::LoadedStore>> try_open(TestHost& host, Section section,
+                                                      const plugin::LoadedPlugin& plugin = store_kv());
 TestStore open_store(TestHost& host, const Section& section, const plugin::LoadedPlugin& plugin = store_kv());
 
 std::string read_file(const std::string& path);

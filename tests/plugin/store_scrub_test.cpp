@@ -10,6 +10,7 @@ class StoreScrubTest : public CppUnit::TestFixture {
     CPPUNIT_TEST_SUITE(StoreScrubTest);
     CPPUNIT_TEST(nothing_is_found_in_a_sound_store);
     CPPUNIT_TEST(damage_is_found_and_reported_while_the_store_goes_on);
+    CPPUNIT_TEST(new_options_take_effect_without_a_restart);
     CPPUNIT_TEST_SUITE_END();
 
     TemporaryDirectory temporary_;
@@ -66,6 +67,23 @@ public:
         CPPUNIT_ASSERT(!store.read("room", "a").error.empty());
         CPPUNIT_ASSERT_EQUAL(std::string("fine"), store.read("room", "b").snapshot.value_or("none"));
         store.put("room", "b", "goes on");
+    }
+
+    void new_options_take_effect_without_a_restart() {
+        fill();
+        // From never, and from much later.
+        for (const char* interval : {"0", "24h"}) {
+            TestHost host;
+            auto store = open_store(host, {{"directory", directory_}, {"scrub_interval", interval}});
+            const auto given =
+                store->reconfigure({{{"scrub_interval", "20"}, {"scrub_bytes_per_second", "1073741824"}}});
+            CPPUNIT_ASSERT(given.ok());
+            CPPUNIT_ASSERT(TestStore::eventually([&] { return host.metric("scrub_passes").has_value(); }));
+            const auto refused = store->reconfigure({});
+            CPPUNIT_ASSERT(!refused.ok());
+            CPPUNIT_ASSERT_EQUAL(std::string("store store-kv: configuration key 'scrub_interval' has no value"),
+                                 refused.error().message);
+        }
     }
 };
 

@@ -38,7 +38,7 @@ class StrangePluginTest : public CppUnit::TestFixture {
         const auto checked = plugin::check_declared_keys(descriptor);
         return checked ? "" : checked.error().message;
     }
-    Result<std::unique_ptr<node::Store>> open(const std::string& path) {
+    Result<std::unique_ptr<plugin::LoadedStore>> open(const std::string& path) {
         const auto loaded = plugin::load_plugin(path, {}, plugin::Kind::store);
         if (!loaded) return loaded.error();
         const auto configuration = plugin::check_configuration(

@@ -1,8 +1,14 @@
 // What an operator tells meridiand: files, variables and options, against the real binary.
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 
+#include "base/file_descriptor.h"
 #include "server_fixture.h"
 
 namespace {
@@ -24,6 +30,10 @@ class ConfiguredServerTest : public ServerFixture {
     CPPUNIT_TEST(version_is_printed);
     CPPUNIT_TEST(variables_win_over_files_and_options_over_variables);
     CPPUNIT_TEST(variables_without_effect_are_logged_once_each);
+    CPPUNIT_TEST(reload_takes_over_what_can_be_changed_and_names_what_cannot);
+    CPPUNIT_TEST(reload_of_a_broken_file_keeps_the_old_settings);
+    CPPUNIT_TEST(reload_gives_the_plugin_its_reloadable_keys);
+    CPPUNIT_TEST(reload_is_told_to_the_service_manager);
     CPPUNIT_TEST_SUITE_END();
 
     std::string file(const std::string& name, const std::string& text) const {
@@ -121,6 +131,96 @@ class ConfiguredServerTest : public ServerFixture {
             CPPUNIT_ASSERT_EQUAL(log.find(text), log.rfind(text));
         }
         assert_lacks(log, "hunter2");
+    }
+
+    // Statuses of posts with a body of 2000 bytes, on connections of both loops.
+    static std::string statuses_of_posts(const ServerProcess& server) {
+        std::string statuses;
+        for (int i = 0; i < 4; ++i) {
+            const HttpReply reply =
+                http(server, "POST", "/v1/namespaces/room/crdts/gc:a/ops", token(), std::string(2000, '\xc1'));
+            statuses += std::to_string(reply.status) + " ";
+        }
+        return statuses;
+    }
+
+    void reload_takes_over_what_can_be_changed_and_names_what_cannot() {
+        const std::string main = file("a.ini", "[limits]\nhttp_body_bytes = 1024\n");
+        ServerProcess& server = start({"--config=" + main});
+        CPPUNIT_ASSERT_EQUAL(std::string("413 413 413 413 "), statuses_of_posts(server));
+        file("a.ini", "[limits]\nhttp_body_bytes = 4096\n[node]\ncache_bytes = 1048576\nkey_bytes = 9\n");
+        server.signal(SIGHUP);
+        CPPUNIT_ASSERT(server.logs("reloaded the configuration changed=limits.http_body_bytes\n"));
+        for (const char* name : {"node.cache_bytes", "node.key_bytes"})
+            assert_contains(server.log(), "warning a changed setting takes effect only after a restart setting=" +
+                                              std::string(name) + "\n");
+        CPPUNIT_ASSERT_EQUAL(std::string("400 400 400 400 "), statuses_of_posts(server));
+        const std::string path = "/v1/namespaces/room/crdts/gc:longer-than-nine/ops";
+        CPPUNIT_ASSERT_EQUAL(200, http(server, "POST", path, token(), counter_op(1)).status);
+    }
+
+    void reload_of_a_broken_file_keeps_the_old_settings() {
+        const std::string main = file("a.ini", "[limits]\nhttp_body_bytes = 1024\n");
+        ServerProcess& server = start({"--config=" + main});
+        const auto refuses = [&](const std::string& text, const std::string& reason) {
+            file("a.ini", text);
+            server.signal(SIGHUP);
+            CPPUNIT_ASSERT_MESSAGE(
+                reason + " in " + server.log(),
+                server.logs("error the configuration is refused; the old settings stay reason=\"" + main + reason));
+        };
+        refuses("[limits]\nhttp_body_bytes = 4096\nconections = 5\n",
+                ":3: [limits] conections = '5': unknown key; did you mean 'connections'?\"\n");
+        refuses("[limits]\nhttp_body_bytes = 4096\n[store]\nscrub_interval = x\n",
+                ":4: [store] scrub_interval: found 'x', expected a duration");
+        CPPUNIT_ASSERT_EQUAL(0, ::unlink(main.c_str()));
+        server.signal(SIGHUP);
+        CPPUNIT_ASSERT(server.logs("old settings stay reason=\"" + main + ": No such file or directory\"\n"));
+        CPPUNIT_ASSERT_EQUAL(std::string("413 413 413 413 "), statuses_of_posts(server));
+    }
+
+    void reload_gives_the_plugin_its_reloadable_keys() {
+        const std::string main = file("a.ini", "[store]\nscrub_interval = 0\n");
+        ServerProcess& server = start({"--config=" + main});
+        assert_lacks(http(server, "GET", "/metrics", "").body, "scrub_passes");
+        file("a.ini", "[store]\nscrub_interval = 20ms\nspare_segments = 3\n");
+        server.signal(SIGHUP);
+        CPPUNIT_ASSERT(server.logs("reloaded the configuration changed=store.scrub_interval\n"));
+        assert_contains(server.log(), "only after a restart setting=store.spare_segments\n");
+        const uint64_t deadline_ms = now_ms() + 20'000;
+        while (http(server, "GET", "/metrics", "").body.find("scrub_passes") == std::string::npos)
+            CPPUNIT_ASSERT_MESSAGE("the store does not scrub", now_ms() < deadline_ms);
+    }
+
+    void reload_is_told_to_the_service_manager() {
+        sockaddr_un name{};
+        name.sun_family = AF_UNIX;
+        const std::string path = data_->path() + "/notify";
+        path.copy(name.sun_path, sizeof name.sun_path - 1);
+        const FileDescriptor manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        const timeval patience{20, 0};
+        ::setsockopt(manager.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        CPPUNIT_ASSERT_EQUAL(0, ::bind(manager.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name));
+        const auto told = [&manager] {
+            char text[256];
+            const ssize_t size = ::recv(manager.get(), text, sizeof text, 0);
+            return std::string(text, size > 0 ? static_cast<size_t>(size) : 0);
+        };
+        const std::string main = file("a.ini", "");
+        ServerProcess server(data_->path(), {"--config=" + main}, {"NOTIFY_SOCKET=" + path});
+        CPPUNIT_ASSERT_EQUAL(std::string("READY=1"), told());
+        // At this level the reload itself is not logged; the next, which undoes it, is.
+        for (const char* level : {"error", "info"}) {
+            file("a.ini", std::string("[server]\nlog_level = ") + level + "\n");
+            server.signal(SIGHUP);
+            CPPUNIT_ASSERT_EQUAL(std::string("RELOADING=1\nMONOTONIC_USEC="), told().substr(0, 27));
+            CPPUNIT_ASSERT_EQUAL(std::string("READY=1"), told());
+        }
+        CPPUNIT_ASSERT(server.logs("reloaded the configuration changed=server.log_level\n"));
+        CPPUNIT_ASSERT_EQUAL(server.log().find("reloaded"), server.log().rfind("reloaded"));
+        server.signal(SIGTERM);
+        CPPUNIT_ASSERT_EQUAL(std::string("STOPPING=1"), told());
+        CPPUNIT_ASSERT_EQUAL(0, server.wait());
     }
 };
 

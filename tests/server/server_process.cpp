@@ -47,7 +47,7 @@ ServerProcess::ServerProcess(const std::string& data_directory, const std::vecto
     std::vector<std::string> command = {MERIDIAND,      "--bind", "127.0.0.1:0",   "--data-dir",
                                         data_directory, "--set",  "server.loops=2"};
     for (const std::string& setting : settings) {
-        command.push_back("--set");
+        if (setting.rfind("--", 0) != 0) command.push_back("--set");
         command.push_back(setting);
     }
     process_ = spawn(command, environment, log_);

@@ -12,8 +12,8 @@ namespace meridian::test {
 
 class ServerProcess {
 public:
-    // Waits until the node listens. `settings` are given as --set; `environment` is all that it has. Throws
-    // std::runtime_error with the log if it does not start.
+    // Waits until the node listens. `settings` are given as --set, those that begin with -- as they are; `environment`
+    // is all that it has. Throws std::runtime_error with the log if it does not start.
     ServerProcess(const std::string& data_directory, const std::vector<std::string>& settings = {},
                   const std::vector<std::string>& environment = {});
     ~ServerProcess();  // kill -9 if it still runs
@@ -27,6 +27,8 @@ public:
     bool is_running();
     // Waits until its log says this, for 20 s at most.
     bool logs(const std::string& text);
+    // What has been read of its log.
+    const std::string& log() const { return text_; }
 
 private:
     pid_t process_ = -1;

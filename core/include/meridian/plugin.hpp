@@ -237,8 +237,8 @@ bool covered(const Element* first, uint64_t count) {
 }
 
 // The C functions over a class. StoreClass has the functions called below, with these arguments; its constructor is
-// StoreClass(Host, const Config&). `backup` may be missing. A submit that throws must not have kept its sink. Pages of
-// at most 0 items are refused here.
+// StoreClass(Host, const Config&). `backup` and `reconfigure` may be missing. A submit that throws must not have kept
+// its sink. Pages of at most 0 items are refused here.
 template <class StoreClass>
 struct StoreTable {
     static StoreClass& self(void* instance) { return *static_cast<StoreClass*>(instance); }
@@ -247,8 +247,15 @@ struct StoreTable {
                                   meridian_error* error) noexcept {
         static_assert(has_backup || !names_backup,
                       "backup: expected meridian_status backup(std::string_view target, StatusSink sink)");
+        static_assert(has_reconfigure || !names_reconfigure, "reconfigure: expected void reconfigure(const Config&)");
         return guarded(error, [&]() -> meridian_status {
             *instance = new StoreClass(Host(host), Config(config));
+            return MERIDIAN_OK;
+        });
+    }
+    static meridian_status reconfigure(void* instance, const meridian_config* config, meridian_error* error) noexcept {
+        return guarded(error, [&]() -> meridian_status {
+            if constexpr (has_reconfigure) self(instance).reconfigure(Config(config));
             return MERIDIAN_OK;
         });
     }
@@ -329,10 +336,15 @@ struct StoreTable {
             return MERIDIAN_NOT_SUPPORTED;
         });
     }
-    // A member of that name which cannot be called as a backup is a mistake, and must not be left out silently.
+    // A member of such a name which cannot be called as what it should be is a mistake, and must not be left out
+    // silently.
     static constexpr bool names_backup = requires { &StoreClass::backup; };
     static constexpr bool has_backup = requires(StoreClass & store, StatusSink sink) {
         store.backup(std::string_view(), sink);
+    };
+    static constexpr bool names_reconfigure = requires { &StoreClass::reconfigure; };
+    static constexpr bool has_reconfigure = requires(StoreClass & store, const Config& config) {
+        store.reconfigure(config);
     };
 
     static constexpr meridian_store_functions functions = {
@@ -353,7 +365,7 @@ struct StoreTable {
         has_backup ? backup : nullptr,
     };
 
-    // The descriptor of a store that has no keys that can be reloaded and no extensions. `capabilities`:
+    // The descriptor of a store that has no extensions. `capabilities`:
     // MERIDIAN_STORE_*; MERIDIAN_STORE_BACKUP is added if the class has `backup`.
     template <size_t key_count>
     static constexpr meridian_plugin_descriptor descriptor(const meridian_identity& identity, uint32_t capabilities,
@@ -368,6 +380,7 @@ struct StoreTable {
         out.config_keys = keys;
         out.config_key_count = key_count;
         out.create = create;
+        out.reconfigure = has_reconfigure ? reconfigure : nullptr;
         out.stop = stop;
         out.destroy = destroy;
         out.store = &functions;

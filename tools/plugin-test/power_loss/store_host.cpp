@@ -67,9 +67,9 @@ void StoreHost::run() {
     }
 }
 
-Result<std::unique_ptr<node::Store>> StoreHost::open(const plugin::LoadedPlugin& plugin,
-                                                     const std::vector<std::string>& config,
-                                                     const std::string& directory) {
+Result<std::unique_ptr<plugin::LoadedStore>> StoreHost::open(const plugin::LoadedPlugin& plugin,
+                                                             const std::vector<std::string>& config,
+                                                             const std::string& directory) {
     std::map<std::string, std::string> section;
     for (const std::string& item : config) {
         const size_t equals = item.find('=');

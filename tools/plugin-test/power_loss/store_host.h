@@ -29,8 +29,9 @@ public:
     void post_after(uint64_t delay_us, Task task) override;
 
     // `config`: KEY=VALUE, with `{dir}` for `directory`.
-    Result<std::unique_ptr<node::Store>> open(const plugin::LoadedPlugin& plugin,
-                                              const std::vector<std::string>& config, const std::string& directory);
+    Result<std::unique_ptr<plugin::LoadedStore>> open(const plugin::LoadedPlugin& plugin,
+                                                      const std::vector<std::string>& config,
+                                                      const std::string& directory);
 
 private:
     void run();
