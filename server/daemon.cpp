@@ -77,7 +77,7 @@ node::NodeLimits node_limits(const config::Settings& settings) {
 
 uint64_t node_id_of(const config::Settings& settings) {
     if (!settings.node_id.empty()) return std::strtoull(settings.node_id.c_str(), nullptr, 10);
-    return config::derive_node_id(config::host_name(), config::port_of_bind(settings.bind));
+    return config::derive_node_id(config::host_name(), config::port_of_bind(config::split_list(settings.bind).front()));
 }
 
 // As many descriptors as we are allowed to ask for: each connection takes one.
@@ -105,16 +105,21 @@ public:
     Result<void> start() {
         if (Result<void> prepared = prepare(); !prepared) return prepared;
         if (Result<void> opened = open_node(); !opened) return opened;
-        if (Result<void> listening = start_listening(bound_); !listening) {
+        for (const BoundSocket& bound : bound_) {
+            Result<void> listening = start_listening(bound);
+            if (listening) continue;
             stop_node();
             return listening;
         }
         for (auto& each : loops_) each->loop.post([edge = &each->edge] { edge->start(); });
-        loops_.front()->loop.post([this] { loops_.front()->edge.accept_from(bound_.socket.get()); });
-        log_line(LogLevel::info, "listening",
-                 {{"address", bound_.address},
-                  {"node_id", config::node_id_text(node_id_)},
-                  {"loops", uint64_t{loops_.size()}}});
+        for (const BoundSocket& bound : bound_) {
+            loops_.front()->loop.post(
+                [edge = &loops_.front()->edge, fd = bound.socket.get()] { edge->accept_from(fd); });
+            log_line(LogLevel::info, "listening",
+                     {{"address", bound.address},
+                      {"node_id", config::node_id_text(node_id_)},
+                      {"loops", uint64_t{loops_.size()}}});
+        }
         ::sd_notify(0, "READY=1");
         return {};
     }
@@ -204,7 +209,8 @@ private:
                      key->created ? "made a new signing key" : "using the signing key of the data directory",
                      {{"file", key->path}});
         }
-        auto bound = bind_address(settings_->bind);
+        auto bound = bind_addresses(config::split_list(settings_->bind),
+                                    static_cast<mode_t>(std::stoul(settings_->unix_socket_mode, nullptr, 8)));
         if (!bound) return bound.error();
         bound_ = std::move(bound).value();
         auto store_plugin = load_store_plugin(*settings_);
@@ -291,7 +297,7 @@ private:
     SystemRandom random_;
     ThreadLane commit_lane_{clock_};
     SigningKey signing_key_;
-    BoundSocket bound_;
+    std::vector<BoundSocket> bound_;
     PluginMetrics plugin_metrics_;
     StorePlugin store_plugin_;
     std::unique_ptr<plugin::LoadedStore> store_;

@@ -126,6 +126,19 @@ std::string quoted_if_needed(const std::string& value) {
 
 }  // namespace
 
+std::vector<std::string> split_list(std::string_view list) {
+    std::vector<std::string> members;
+    for (size_t at = 0; at <= list.size();) {
+        const size_t end = std::min(list.find(',', at), list.size());
+        std::string_view member = list.substr(at, end - at);
+        while (!member.empty() && member.front() == ' ') member.remove_prefix(1);
+        while (!member.empty() && member.back() == ' ') member.remove_suffix(1);
+        members.emplace_back(member);
+        at = end + 1;
+    }
+    return members;
+}
+
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
     const std::string_view shown = name.substr(0, 64);
     std::string nearest;

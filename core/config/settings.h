@@ -29,7 +29,8 @@ struct PluginEntry {
 
 struct Settings {
     // [server]
-    std::string bind = "0.0.0.0:3000";  // host:port, [ipv6]:port or unix:/path
+    std::string bind = "0.0.0.0:3000";      // a list of host:port, [ipv6]:port or unix:/path
+    std::string unix_socket_mode = "0660";  // octal
     std::string data_dir = "./data";
     std::string backup_dir;              // where backups are made; empty = `backups` in the data directory
     std::string signing_key;             // 64 hexadecimal digits; empty = the key file in the data directory
@@ -39,6 +40,8 @@ struct Settings {
     std::string key_form = "auto";       // auto, integer or string
     std::string log_level = "info";      // error, warning, info or debug
     std::string metrics = "local";       // who may read /metrics: local (this machine, and admin tokens), admin, off
+
+    std::string cors_origins;  // a list of origins, or *; empty = none
 
     // [node]
     std::string node_id;  // decimal; empty = derived from host name and port
@@ -118,6 +121,9 @@ SettingsChanges take_reloadable(Settings& running, const Settings& read_again);
 // may be shown; without it none is.
 std::string dump_settings(const Settings& settings,
                           const std::function<bool(const std::string& key)>& shows_store_key = {});
+
+// The members of a setting that is a list: separated by commas, without the blanks around them.
+std::vector<std::string> split_list(std::string_view list);
 
 // The candidate nearest to `name` by edit distance, if it is near enough to be what was meant; else empty.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);

@@ -42,17 +42,47 @@ std::string check_node_id(const std::string& value) {
                                                                                    : "expected a decimal 64-bit number";
 }
 
-std::string check_bind(const std::string& value) {
-    if (value.rfind("unix:", 0) == 0) {
-        return value.size() > 5 && value.size() < 5 + 108 ? "" : "expected a path of 1 to 107 bytes after unix:";
-    }
-    const size_t colon = value.rfind(':');
+constexpr size_t bind_addresses_max = 16;
+
+bool is_bind_address(const std::string& address) {
+    if (address.rfind("unix:", 0) == 0) return address.size() > 5 && address.size() < 5 + 108;
+    const size_t colon = address.rfind(':');
+    if (colon == std::string::npos || colon == 0 || address.front() == '/') return false;
     uint16_t port = 0;
-    const std::string_view digits =
-        colon == std::string::npos ? std::string_view() : std::string_view(value).substr(colon + 1);
-    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const bool port_ok = !digits.empty() && parsed.ec == std::errc() && parsed.ptr == digits.data() + digits.size();
-    return port_ok && colon > 0 ? "" : "expected host:port, [IPv6 address]:port or unix:/path";
+    const char* end = address.data() + address.size();
+    const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
+    return colon + 1 < address.size() && parsed.ec == std::errc() && parsed.ptr == end;
+}
+std::string check_bind(const std::string& value) {
+    const std::vector<std::string> addresses = split_list(value);
+    const bool all = std::all_of(addresses.begin(), addresses.end(), is_bind_address);
+    return all && addresses.size() <= bind_addresses_max ? ""
+                                                         : "expected host:port, [IPv6 address]:port or unix:/path of "
+                                                           "at most 107 bytes, or a list of up to 16 such "
+                                                           "separated by commas";
+}
+
+std::string check_mode(const std::string& value) {
+    const bool digits = std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '7'; });
+    const bool fits = value.size() == 3 || (value.size() == 4 && value.front() == '0');
+    return digits && fits ? "" : "expected three octal digits, such as 0660";
+}
+
+// What a browser sends as Origin: RFC 6454 section 6.2.
+bool is_origin(const std::string& text) {
+    const size_t host = text.find("://");
+    if (host == std::string::npos || host == 0 || host + 3 == text.size()) return false;
+    return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c <= ' ' || c == '*' || c >= 0x7f; }) &&
+           std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::isupper(c) != 0; }) &&
+           text.find_first_of("/?#@", host + 3) == std::string::npos;
+}
+std::string check_cors_origins(const std::string& value) {
+    if (value.empty() || value == "*") return {};
+    const std::vector<std::string> origins = split_list(value);
+    return std::all_of(origins.begin(), origins.end(), is_origin)
+               ? ""
+               : "expected * or origins such as https://app.example, in lower case, without a path, separated by "
+                 "commas";
 }
 
 constexpr uint64_t day_ms = 24ULL * 3600 * 1000;
@@ -86,6 +116,7 @@ const std::vector<Field>& fields() {
     using S = Settings;
     static const std::vector<Field> all = {
         text("server", "bind", &S::bind, check_bind, "MERIDIAN_BIND"),
+        text("server", "unix_socket_mode", &S::unix_socket_mode, check_mode),
         text("server", "data_dir", &S::data_dir, check_not_empty, "MERIDIAN_DATA_DIR"),
         text("server", "backup_dir", &S::backup_dir, nullptr),
         text("server", "signing_key", &S::signing_key, check_signing_key, "MERIDIAN_SIGNING_KEY", true),
@@ -95,6 +126,7 @@ const std::vector<Field>& fields() {
         reloadable(text("server", "key_form", &S::key_form, check_key_form)),
         reloadable(text("server", "log_level", &S::log_level, check_log_level)),
         reloadable(text("server", "metrics", &S::metrics, check_metrics)),
+        reloadable(text("server", "cors_origins", &S::cors_origins, check_cors_origins)),
         text("node", "id", &S::node_id, check_node_id, "MERIDIAN_NODE_ID"),
         number("node", "cache_bytes", &S::cache_bytes, 1 << 20, unbounded),
         number("node", "waiting_requests", &S::waiting_requests, 1, 100'000'000),

@@ -16,7 +16,7 @@
 namespace meridian::server {
 namespace {
 
-constexpr uint64_t listen_token = UINT64_MAX - 1;
+constexpr uint64_t listen_token = UINT64_MAX - 1;  // of the first listening socket; the others count down from it
 constexpr size_t read_buffer_bytes = 64 << 10;
 constexpr int accepts_per_tick = 64;
 constexpr size_t sends_per_tick = 256;
@@ -26,6 +26,16 @@ constexpr size_t batches_waiting_max = 64;
 constexpr int unsent_bytes_max = 128 << 10;
 constexpr uint64_t accept_pause_us = 100'000;
 constexpr uint64_t drain_check_us = 20'000;
+
+// An answer before any question, and the end: what arrives from the client finds a closed socket.
+void refuse_connection(int socket) {
+    static const std::string answer = [] {
+        const HttpResponse response = error_response(503, "overloaded", "too many connections");
+        return "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: " +
+               std::to_string(response.body.size()) + "\r\nretry-after: 1\r\nconnection: close\r\n\r\n" + response.body;
+    }();
+    [[maybe_unused]] const ssize_t sent = ::send(socket, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 }  // namespace
 
@@ -47,26 +57,29 @@ void EdgeLoop::start() {
 }
 
 void EdgeLoop::accept_from(int listen_fd) {
-    listen_fd_ = listen_fd;
-    loop_.add(listen_fd_, EPOLLIN, listen_token);
+    loop_.add(listen_fd, EPOLLIN, listen_token - listen_fds_.size());
+    listen_fds_.push_back(listen_fd);
 }
 
-void EdgeLoop::on_acceptable() {
-    for (int i = 0; i < accepts_per_tick && listen_fd_ >= 0; ++i) {
-        FileDescriptor socket(::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+void EdgeLoop::on_acceptable(size_t which) {
+    for (int i = 0; i < accepts_per_tick; ++i) {
+        FileDescriptor socket(::accept4(listen_fds_[which], nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!socket.valid()) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 // Nothing to accept with: the pending connection would wake us again at once.
-                loop_.remove(listen_fd_);
-                loop_.post_after(accept_pause_us, [this] {
-                    if (listen_fd_ >= 0) loop_.add(listen_fd_, EPOLLIN, listen_token);
+                loop_.remove(listen_fds_[which]);
+                loop_.post_after(accept_pause_us, [this, which] {
+                    if (which < listen_fds_.size()) loop_.add(listen_fds_[which], EPOLLIN, listen_token - which);
                 });
                 return;
             }
             if (errno == EAGAIN || errno == EWOULDBLOCK) return;
             continue;  // this connection is gone already; others may wait
         }
-        if (shared_.connections.load(std::memory_order_relaxed) >= settings().connections) continue;  // closes it
+        if (shared_.connections.load(std::memory_order_relaxed) >= settings().connections) {
+            refuse_connection(socket.get());
+            continue;
+        }
         shared_.connections.fetch_add(1, std::memory_order_relaxed);
         const int on = 1;
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on,
@@ -134,7 +147,7 @@ void EdgeLoop::close(ConnectionId id) {
 }
 
 void EdgeLoop::on_ready(uint64_t token, uint32_t events) {
-    if (token == listen_token) return on_acceptable();
+    if (listen_token - token < listen_fds_.size()) return on_acceptable(listen_token - token);
     if (Connection* connection = connections_.find(ConnectionId::from_token(token))) connection->on_ready(events);
 }
 
@@ -353,8 +366,12 @@ void EdgeLoop::begin_drain(uint64_t deadline_us, std::function<void()> done) {
     draining_ = true;
     drain_deadline_us_ = deadline_us;
     drained_ = std::move(done);
-    if (listen_fd_ >= 0) loop_.remove(listen_fd_);
-    listen_fd_ = -1;
+    for (const int listen_fd : listen_fds_) {
+        loop_.remove(listen_fd);
+        // From now on connecting fails at once instead of hanging in the backlog.
+        ::shutdown(listen_fd, SHUT_RDWR);
+    }
+    listen_fds_.clear();
     connections_.for_each([](Connection& connection) { connection.begin_drain(); });
     check_drained();
 }

@@ -57,7 +57,8 @@ public:
 
     // On the loop, once the node is there: attaches to the shard and starts the clockwork.
     void start();
-    // Accepts connections on a bound, listening, non-blocking socket and deals them out to all loops. On the loop.
+    // Accepts connections on a bound, listening, non-blocking socket and deals them out to all loops; may be called for
+    // several. On the loop.
     void accept_from(int listen_fd);
     // Takes a connected socket. On the loop.
     void adopt_socket(FileDescriptor socket);
@@ -129,7 +130,7 @@ private:
         std::string input;
     };
 
-    void on_acceptable();
+    void on_acceptable(size_t which);
     void adopt_websocket(Upgraded upgraded);
     void seat(EdgeLoop& home, Upgraded upgraded, crdt::SequenceForm form);
     // The room stays until the end of the tick in which its last member has left.
@@ -163,7 +164,7 @@ private:
     std::string read_buffer_;
     std::string date_header_;
     uint64_t date_second_ = 0;
-    int listen_fd_ = -1;
+    std::vector<int> listen_fds_;
     uint32_t next_loop_ = 0;  // where the next accepted connection goes
     bool draining_ = false;
     uint64_t drain_deadline_us_ = 0;

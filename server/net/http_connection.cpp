@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "protocol/cors.h"
+
 namespace meridian::server {
 namespace {
 
@@ -137,6 +139,8 @@ void HttpConnection::begin_request(const RequestHead& head) {
     answer.head_only = head.method == "HEAD";
     answer.http_1_0 = head.http_1_0;
     answer.close = !head.keep_alive;
+    const std::string& origins = edge_.settings().cors_origins;
+    if (!origins.empty()) answer.cors = cors_headers(origins, head.header("origin"));
     const bool has_body = head.chunked || head.content_length.value_or(0) > 0;
     const auto refuse = [&](HttpResponse response) {
         // What is left unread of a body could be taken for the next request.
@@ -146,6 +150,7 @@ void HttpConnection::begin_request(const RequestHead& head) {
     auto path = route_path(head.path);
     const std::string& metrics = edge_.settings().metrics;
     if (path && path->route == Route::metrics && metrics == "off") path.reset();
+    if (head.method == "OPTIONS") return refuse(options_response(head, path));
     if (!path) {
         HttpResponse not_found = error_response(404, "not_found", "no such path");
         return refuse(std::move(not_found));
@@ -169,6 +174,9 @@ void HttpConnection::begin_request(const RequestHead& head) {
             return refuse(error_response(401, refusal->code, refusal->message));
         request->session = std::get<SessionPtr>(verdict);
     }
+    const auto origin = head.header("origin");
+    if (path->route == Route::connect && !origins.empty() && origin && !is_origin_allowed(origins, *origin))
+        return refuse(error_response(403, "origin_not_allowed", "the Origin is not among server.cors_origins"));
     if (head.content_length.value_or(0) > edge_.settings().http_body_bytes) {
         return refuse(
             error_response(413, "body_too_large", "Failed to buffer the request body: length limit exceeded"));
@@ -193,6 +201,16 @@ void HttpConnection::begin_request(const RequestHead& head) {
         body_rest_ = head.content_length.value_or(0);
     }
     phase_ = Phase::body;
+}
+
+// Needs no token: it tells nothing of what is stored, and a browser's preflight has none.
+HttpResponse HttpConnection::options_response(const RequestHead& head, const std::optional<RoutedPath>& path) const {
+    if (!path && head.path != "*") return error_response(404, "not_found", "no such path");
+    const std::string methods = path ? allowed_methods(path->route) : "GET, HEAD, POST, DELETE, OPTIONS";
+    HttpResponse response;
+    response.status = 204;
+    response.headers = "allow: " + methods + "\r\n" + preflight_headers(edge_.settings().cors_origins, head, methods);
+    return response;
 }
 
 bool HttpConnection::take_body() {
@@ -262,7 +280,7 @@ std::string HttpConnection::answer_bytes(const Answer& answer) {
     if (response.status != 204 && response.status != 101) {
         out.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
     }
-    out.append(edge_.date_header()).append(response.headers);
+    out.append(edge_.date_header()).append(response.headers).append(answer.cors);
     if (answer.close) {
         out.append("connection: close\r\n");
     } else if (answer.http_1_0) {

@@ -45,6 +45,7 @@ private:
     };
     struct Answer {
         HttpResponse response;
+        std::string cors;  // header lines
         bool ready = false;
         bool head_only = false;
         bool http_1_0 = false;
@@ -57,6 +58,7 @@ private:
     bool take_body();
     // Checks the token and decides what the request is. Nothing if it has been answered already.
     void begin_request(const RequestHead& head);
+    HttpResponse options_response(const RequestHead& head, const std::optional<RoutedPath>& path) const;
     void finish_request();
     Answer& add_answer();
     // Answers the newest request at once; `close`: nothing further can be read from this connection.

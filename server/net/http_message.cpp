@@ -72,19 +72,19 @@ const char* allowed_methods(Route route) {
         case Route::crdt_ops:
         case Route::tokens:
         case Route::backup:
-            return "POST";
+            return "POST, OPTIONS";
         case Route::sessions:
-            return "DELETE";
+            return "DELETE, OPTIONS";
         case Route::connect:
-            return "GET";
+            return "GET, OPTIONS";
         default:
-            return "GET, HEAD";
+            return "GET, HEAD, OPTIONS";
     }
 }
 
 bool is_method_allowed(Route route, std::string_view method) {
-    std::string_view allowed = allowed_methods(route);
-    return allowed.substr(0, allowed.find(',')) == method || (method == "HEAD" && allowed == "GET, HEAD");
+    const std::string_view allowed = allowed_methods(route);
+    return allowed.substr(0, allowed.find(',')) == method || (method == "HEAD" && allowed == "GET, HEAD, OPTIONS");
 }
 
 bool needs_token(Route route) {

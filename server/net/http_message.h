@@ -75,7 +75,8 @@ struct HttpResponse {
 
 // The path's route, or nothing if there is none. Repeated slashes count as one.
 std::optional<RoutedPath> route_path(std::string_view path);
-// "GET, HEAD" and so on, for `Allow`; and whether a method is among them.
+// "GET, HEAD, OPTIONS" and so on, for `Allow`; and whether a method is among them. OPTIONS is answered by the
+// connection and not among those that are asked for here.
 const char* allowed_methods(Route route);
 bool is_method_allowed(Route route, std::string_view method);
 // Route::metrics: see Settings::metrics.

@@ -1,5 +1,6 @@
 #include "net/listener.h"
 
+#include <netinet/in.h>
 #include <Poco/Exception.h>
 #include <Poco/Net/SocketAddress.h>
 #include <sys/socket.h>
@@ -13,6 +14,10 @@ namespace meridian::server {
 namespace {
 
 constexpr int backlog = 1024;
+
+bool is_unix(const std::string& address) {
+    return address.rfind("unix:", 0) == 0;
+}
 
 Error bind_error(const std::string& address, const char* reason) {
     return Error{"cannot listen on " + address + ": " + reason};
@@ -28,26 +33,43 @@ void remove_dead_socket(const sockaddr_un& name) {
     }
 }
 
-Result<BoundSocket> bind_unix(const std::string& address) {
+Result<BoundSocket> bind_unix(const std::string& address, mode_t mode) {
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
     const std::string path = address.substr(5);
     if (path.size() >= sizeof name.sun_path) return bind_error(address, "the path is too long");
     std::memcpy(name.sun_path, path.c_str(), path.size());
     remove_dead_socket(name);
-    BoundSocket bound{FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), address};
+    BoundSocket bound{FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), address, {}};
     if (!bound.socket.valid() ||
         ::bind(bound.socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
         return bind_error(address, std::strerror(errno));
     }
+    bound.file = SocketFile(path);
+    // Nobody can connect before it listens, so nobody gets in by the mode that it had until here.
+    if (::chmod(path.c_str(), mode) != 0) return bind_error(address, std::strerror(errno));
     return bound;
 }
 
-Result<BoundSocket> bind_ip(const std::string& address) {
+// Whether IPv4 connections are left to another address of the list.
+bool has_ipv4_twin(const Poco::Net::SocketAddress& name, const std::vector<std::string>& addresses) {
+    for (const std::string& other : addresses) {
+        if (is_unix(other)) continue;
+        const Poco::Net::SocketAddress parsed(other);
+        if (parsed.family() == Poco::Net::SocketAddress::IPv4 && parsed.port() == name.port()) return true;
+    }
+    return false;
+}
+
+Result<BoundSocket> bind_ip(const std::string& address, const std::vector<std::string>& all) {
     try {
         const Poco::Net::SocketAddress name(address);
-        BoundSocket bound{FileDescriptor(::socket(name.af(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), {}};
+        BoundSocket bound{FileDescriptor(::socket(name.af(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), {}, {}};
         const int on = 1;
+        if (name.family() == Poco::Net::SocketAddress::IPv6) {
+            const int only = has_ipv4_twin(name, all) ? 1 : 0;
+            ::setsockopt(bound.socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+        }
         // Connections of the last run that are still winding down do not keep the port.
         if (!bound.socket.valid() || ::setsockopt(bound.socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
             ::bind(bound.socket.get(), name.addr(), name.length()) != 0) {
@@ -63,8 +85,24 @@ Result<BoundSocket> bind_ip(const std::string& address) {
 
 }  // namespace
 
-Result<BoundSocket> bind_address(const std::string& address) {
-    return address.rfind("unix:", 0) == 0 ? bind_unix(address) : bind_ip(address);
+SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+    struct stat status {};
+    if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
+}
+
+SocketFile::~SocketFile() {
+    struct stat status {};
+    if (!path_.empty() && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+Result<std::vector<BoundSocket>> bind_addresses(const std::vector<std::string>& addresses, mode_t unix_mode) {
+    std::vector<BoundSocket> all;
+    for (const std::string& address : addresses) {
+        Result<BoundSocket> bound = is_unix(address) ? bind_unix(address, unix_mode) : bind_ip(address, addresses);
+        if (!bound) return bound.error();
+        all.push_back(std::move(bound).value());
+    }
+    return all;
 }
 
 Result<void> start_listening(const BoundSocket& bound) {

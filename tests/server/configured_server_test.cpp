@@ -1,4 +1,6 @@
 // What an operator tells meridiand: files, variables and options, against the real binary.
+#include <netinet/in.h>
+#include <Poco/Net/SocketAddress.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -34,6 +36,11 @@ class ConfiguredServerTest : public ServerFixture {
     CPPUNIT_TEST(reload_of_a_broken_file_keeps_the_old_settings);
     CPPUNIT_TEST(reload_gives_the_plugin_its_reloadable_keys);
     CPPUNIT_TEST(reload_is_told_to_the_service_manager);
+    CPPUNIT_TEST(listens_on_a_unix_socket_and_removes_it_at_the_end);
+    CPPUNIT_TEST(replaces_a_dead_socket_file_and_nothing_else);
+    CPPUNIT_TEST(listens_on_every_address_of_the_list);
+    CPPUNIT_TEST(listens_on_ipv6_and_takes_ipv4_too);
+    CPPUNIT_TEST(a_stopping_node_refuses_new_connections);
     CPPUNIT_TEST_SUITE_END();
 
     std::string file(const std::string& name, const std::string& text) const {
@@ -221,6 +228,134 @@ class ConfiguredServerTest : public ServerFixture {
         server.signal(SIGTERM);
         CPPUNIT_ASSERT_EQUAL(std::string("STOPPING=1"), told());
         CPPUNIT_ASSERT_EQUAL(0, server.wait());
+    }
+
+    inline static const std::string live = "GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+    std::string unix_path() const { return data_->path() + "/node.sock"; }
+    static mode_t mode_of(const std::string& path) {
+        struct stat status {};
+        return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) ? status.st_mode & 0777 : 0;
+    }
+
+    void listens_on_a_unix_socket_and_removes_it_at_the_end() {
+        const std::string address = "unix:" + unix_path();
+        ServerProcess& server = start({"server.bind=" + address});
+        CPPUNIT_ASSERT_EQUAL(address, server.address());
+        CPPUNIT_ASSERT_EQUAL(mode_t{0660}, mode_of(unix_path()));
+        assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
+        // Writes, and what is for clients on this machine only.
+        const std::string path = "/v1/namespaces/room/crdts/gc:a";
+        CPPUNIT_ASSERT_EQUAL(200, http(server, "POST", path + "/ops", token(), counter_op(5)).status);
+        CPPUNIT_ASSERT_EQUAL(200, http(server, "GET", "/metrics", "").status);
+        const std::string upgraded =
+            raw_exchange(address, "GET /v1/namespaces/room/connect?token=" + token() +
+                                      " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n");
+        assert_contains(upgraded, "HTTP/1.1 101 ");
+        server.signal(SIGTERM);
+        CPPUNIT_ASSERT_EQUAL(0, server.wait());
+        CPPUNIT_ASSERT(::access(unix_path().c_str(), F_OK) != 0);
+        start({"server.bind=" + address, "server.unix_socket_mode=0600"});
+        CPPUNIT_ASSERT_EQUAL(mode_t{0600}, mode_of(unix_path()));
+    }
+
+    void replaces_a_dead_socket_file_and_nothing_else() {
+        const std::string bind = "server.bind=unix:" + unix_path();
+        start({bind});
+        // Somebody listens.
+        const TemporaryDirectory other;
+        ProgramResult refused = meridiand({"--data-dir", other.path(), "--set", bind});
+        CPPUNIT_ASSERT_EQUAL(1, refused.status);
+        assert_contains(refused.output, "cannot listen on unix:" + unix_path() + ": Address already in use");
+        assert_contains(raw_exchange(server_->address(), live), R"({"status":"ok"})");
+        // Nobody does any more.
+        server_->signal(SIGKILL);
+        server_->wait();
+        CPPUNIT_ASSERT(mode_of(unix_path()) != 0);
+        start({bind});
+        assert_contains(raw_exchange(server_->address(), live), R"({"status":"ok"})");
+        server_.reset();
+        // A file of somebody else's.
+        CPPUNIT_ASSERT_EQUAL(0, ::unlink(unix_path().c_str()));
+        file("node.sock", "precious");
+        refused = meridiand({"--data-dir", data_->path(), "--set", bind});
+        CPPUNIT_ASSERT_EQUAL(1, refused.status);
+        std::string content;
+        std::ifstream(unix_path()) >> content;
+        CPPUNIT_ASSERT_EQUAL(std::string("precious"), content);
+    }
+
+    void listens_on_every_address_of_the_list() {
+        ServerProcess& server = start({"server.bind=127.0.0.1:0, unix:" + unix_path() + ",127.0.0.1:0"});
+        CPPUNIT_ASSERT(server.logs("listening address=unix:" + unix_path() + " "));
+        for (const std::string& address : {server.address(), "unix:" + unix_path()})
+            assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
+        const size_t third = server.log().rfind("listening address=127.0.0.1:");
+        CPPUNIT_ASSERT(third != server.log().find("listening address=127.0.0.1:"));
+        const std::string address = server.log().substr(third + 18, server.log().find(' ', third + 18) - third - 18);
+        assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
+        server.signal(SIGTERM);
+        CPPUNIT_ASSERT_EQUAL(0, server.wait());
+        for (const char* wrong : {"127.0.0.1:0,", "127.0.0.1", "/path:1", "127.0.0.1:65536", ":1"}) {
+            const ProgramResult refused = meridiand({"-t", "--bind", wrong});
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(wrong, 1, refused.status);
+            assert_contains(refused.output, "server.bind = '" + std::string(wrong) + "': expected host:port");
+        }
+    }
+
+    static bool has_ipv6() {
+        const FileDescriptor socket(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in6 loopback{};
+        loopback.sin6_family = AF_INET6;
+        loopback.sin6_addr = IN6ADDR_LOOPBACK_INIT;
+        return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&loopback), sizeof loopback) == 0;
+    }
+
+    void listens_on_ipv6_and_takes_ipv4_too() {
+        if (!has_ipv6()) return;  // nothing to test on a machine without it
+        const std::string port_mark = "[::1]:";
+        ServerProcess& one = start({"server.bind=[::1]:0"});
+        CPPUNIT_ASSERT_EQUAL(port_mark, one.address().substr(0, 6));
+        assert_contains(raw_exchange(one.address(), live), R"({"status":"ok"})");
+        const std::string port = one.address().substr(6);
+        CPPUNIT_ASSERT_THROW(connect_to("127.0.0.1:" + port), Poco::Exception);
+        server_.reset();
+        ServerProcess& all = start({"server.bind=[::]:" + port});
+        CPPUNIT_ASSERT_EQUAL("[::]:" + port, all.address());
+        for (const std::string& address : {"[::1]:" + port, "127.0.0.1:" + port}) {
+            assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
+            // An IPv4 client of an IPv6 socket is still one of this machine.
+            assert_contains(raw_exchange(address, "GET /metrics HTTP/1.0\r\n\r\n"), "HTTP/1.1 200 ");
+        }
+        server_.reset();
+        // With an address of its own for IPv4 the two do not get in each other's way.
+        start({"server.bind=0.0.0.0:" + port + ", [::]:" + port});
+        for (const std::string& address : {"[::1]:" + port, "127.0.0.1:" + port})
+            assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
+    }
+
+    void a_stopping_node_refuses_new_connections() {
+        ServerProcess& server = start({"server.bind=127.0.0.1:0,unix:" + unix_path(), "server.stop_timeout_ms=10000"});
+        // A request that is not complete keeps the node for the while.
+        Poco::Net::StreamSocket busy = connect_to(server.address());
+        const std::string begun = "POST /v1/namespaces/room/crdts/gc:a/ops?token=" + token() +
+                                  " HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+        busy.sendBytes(begun.data(), static_cast<int>(begun.size()));
+        char buffer[64];
+        CPPUNIT_ASSERT(busy.receiveBytes(buffer, sizeof buffer) > 0);
+        server.signal(SIGTERM);
+        CPPUNIT_ASSERT(server.logs("stopping"));
+        const uint64_t deadline_ms = now_ms() + 9'000;
+        for (const std::string& address : {server.address(), "unix:" + unix_path()}) {
+            for (bool refused = false; !refused;) {
+                CPPUNIT_ASSERT_MESSAGE(address, now_ms() < deadline_ms);
+                try {
+                    connect_to(address);
+                } catch (const Poco::Exception&) { refused = true; }
+            }
+        }
+        CPPUNIT_ASSERT(server.is_running());
     }
 };
 

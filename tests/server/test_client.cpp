@@ -38,18 +38,34 @@ std::string register_op(const std::string& text, uint64_t wall_ms, uint64_t auth
     return wire::encode_op(crdt::LwwRegisterOp{JsonValue::string(text), {wall_ms, 0, author}, author});
 }
 
-std::string raw_exchange(const ServerProcess& server, const std::string& bytes) {
-    Poco::Net::StreamSocket socket{Poco::Net::SocketAddress(server.address())};
+Poco::Net::StreamSocket connect_to(const std::string& address) {
+    const bool local = address.rfind("unix:", 0) == 0;
+    Poco::Net::StreamSocket socket{
+        local ? Poco::Net::SocketAddress(Poco::Net::SocketAddress::UNIX_LOCAL, address.substr(5))
+              : Poco::Net::SocketAddress(address)};
     socket.setReceiveTimeout(Poco::Timespan(20, 0));
-    std::string_view rest = bytes;
-    while (!rest.empty())
-        rest.remove_prefix(static_cast<size_t>(socket.sendBytes(rest.data(), static_cast<int>(rest.size()))));
-    socket.shutdownSend();
+    return socket;
+}
+
+std::string read_all(Poco::Net::StreamSocket& socket) {
     std::string out;
     char buffer[65536];
     for (int got = 0; (got = socket.receiveBytes(buffer, sizeof buffer)) > 0;)
         out.append(buffer, static_cast<size_t>(got));
     return out;
+}
+
+std::string raw_exchange(const std::string& address, const std::string& bytes) {
+    Poco::Net::StreamSocket socket = connect_to(address);
+    std::string_view rest = bytes;
+    while (!rest.empty())
+        rest.remove_prefix(static_cast<size_t>(socket.sendBytes(rest.data(), static_cast<int>(rest.size()))));
+    socket.shutdownSend();
+    return read_all(socket);
+}
+
+std::string raw_exchange(const ServerProcess& server, const std::string& bytes) {
+    return raw_exchange(server.address(), bytes);
 }
 
 HttpReply http(const ServerProcess& server, const std::string& method, const std::string& path,

@@ -39,8 +39,13 @@ std::string register_op(const std::string& text, uint64_t wall_ms, uint64_t auth
 // One request on a connection of its own. `headers`: whole lines.
 HttpReply http(const ServerProcess& server, const std::string& method, const std::string& path,
                const std::string& bearer, const std::string& body = {}, const std::string& headers = {});
+// A connection to a node's address, unix:/path too, that gives up reading after 20 s.
+Poco::Net::StreamSocket connect_to(const std::string& address);
+// What comes until the other side ends the connection.
+std::string read_all(Poco::Net::StreamSocket& socket);
 // Sends bytes as they are, shuts the sending side, returns everything that comes back.
 std::string raw_exchange(const ServerProcess& server, const std::string& bytes);
+std::string raw_exchange(const std::string& address, const std::string& bytes);
 
 client::WebSocketClient websocket(const ServerProcess& server, const std::string& bearer,
                                   const std::string& query = {});
