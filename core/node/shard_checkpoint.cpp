@@ -111,10 +111,12 @@ void ShardImpl::on_checkpointed(const std::shared_ptr<CheckpointRun>& run, const
         for (const SnapshotWrite& write : written) {
             if (write.state) statistics_.checkpoint_bytes.fetch_add(write.state->size(), std::memory_order_relaxed);
         }
-        next_checkpoint_slice(run);
-    } else {
+    } else if (env_.store.usage().failed) {
         run->done(run->keys_written);
+        return;
     }
+    // A key that cannot be written, because its place in the store is damaged, does not keep the others.
+    next_checkpoint_slice(run);
 }
 
 }  // namespace meridian::node

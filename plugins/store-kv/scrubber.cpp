@@ -9,13 +9,19 @@ namespace {
 
 constexpr uint64_t first_wait_ms = 60'000;   // a node that restarts often is scrubbed too
 constexpr uint64_t slice_bytes = 256 << 10;  // read between two pauses
+constexpr uint64_t structure_bytes_per_second = 64 << 20;
 constexpr uint64_t damage_logged_max = 100;  // in one pass; the metric counts all
 
 }  // namespace
 
 Scrubber::Scrubber(abi::Host host, ScrubOptions options, SegmentList& segments, std::mutex& state_mutex,
-                   const SnapshotDb& database)
-    : host_(host), segments_(segments), state_mutex_(state_mutex), database_(database), options_(options) {}
+                   const SnapshotDb& database, std::function<void(const std::string& what)> stop_writing)
+    : host_(host),
+      segments_(segments),
+      state_mutex_(state_mutex),
+      database_(database),
+      stop_writing_(std::move(stop_writing)),
+      options_(options) {}
 
 void Scrubber::start() {
     if (options_.interval_ms != 0) thread_ = std::thread([this] { run(); });
@@ -107,7 +113,7 @@ bool Scrubber::pass() {
         number = segment->header.number;
         if (!check_segment(segment)) return false;
     }
-    return check_rows();
+    return check_structure() && check_rows();
 }
 
 bool Scrubber::check_segment(const std::shared_ptr<Segment>& segment) {
@@ -136,6 +142,33 @@ bool Scrubber::check_segment(const std::shared_ptr<Segment>& segment) {
         if (!pace(record_size(record.header.length))) return false;
     }
     return true;
+}
+
+bool Scrubber::check_structure() {
+    // In one transaction, which keeps LMDB from using pages again: so it does not take the time that rows may take.
+    const auto transaction = database_.read();
+    if (!transaction) {
+        report(transaction.error().message);
+        return true;
+    }
+    uint64_t bytes_per_second = structure_bytes_per_second;
+    {
+        const std::lock_guard lock(mutex_);
+        bytes_per_second = std::max(bytes_per_second, options_.bytes_per_second);
+    }
+    uint64_t unpaced = 0;
+    bool stopped = false;
+    const StructureReport found = transaction->check_structure([&](uint64_t bytes) {
+        unpaced += bytes;
+        if (unpaced < slice_bytes) return true;
+        stopped = !wait_ms(unpaced * 1000 / bytes_per_second);
+        unpaced = 0;
+        return !stopped;
+    });
+    for (const std::string& what : found.damaged) report(what);
+    for (const std::string& what : found.fatal) report(what);
+    if (!found.fatal.empty()) stop_writing_(found.fatal.front());
+    return !stopped;
 }
 
 bool Scrubber::check_rows() {

@@ -1,6 +1,6 @@
 // Reads all that the store keeps, slowly and again and again, so that damage is found while a backup still has what was
-// lost. What it finds it reports, to the log and as a metric; it changes nothing. A damaged key is an error of that key
-// when it is read, whether the scrubber has been there or not.
+// lost. What it finds it reports, to the log and as a metric; it changes nothing, but ends writing if that would
+// destroy more. A damaged key is an error of that key when it is read, whether the scrubber has been there or not.
 //
 // Metrics: scrub_passes (counter), scrub_damage (gauge: places found damaged in the last whole pass).
 //
@@ -8,6 +8,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,8 +28,9 @@ struct ScrubOptions {
 class Scrubber {
 public:
     // `segments` is guarded by `state_mutex`. All references must outlive the scrubber.
+    // `stop_writing` is called when the snapshot database is damaged so that writing to it would destroy rows.
     Scrubber(abi::Host host, ScrubOptions options, SegmentList& segments, std::mutex& state_mutex,
-             const SnapshotDb& database);
+             const SnapshotDb& database, std::function<void(const std::string& what)> stop_writing);
     ~Scrubber() { stop(); }
     Scrubber(const Scrubber&) = delete;
     Scrubber& operator=(const Scrubber&) = delete;
@@ -45,6 +47,7 @@ private:
     bool wait_for_pass(bool first);
     bool pass();
     bool check_segment(const std::shared_ptr<Segment>& segment);
+    bool check_structure();
     bool check_rows();
     bool pace(uint64_t bytes);
     bool wait_ms(uint64_t milliseconds);
@@ -55,6 +58,7 @@ private:
     SegmentList& segments_;
     std::mutex& state_mutex_;
     const SnapshotDb& database_;
+    const std::function<void(const std::string& what)> stop_writing_;
     uint64_t damage_ = 0;   // found in this pass
     uint64_t unpaced_ = 0;  // bytes read since the last pause
 

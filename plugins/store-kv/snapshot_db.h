@@ -1,7 +1,8 @@
 // The LMDB database: snapshots, deadlines, metadata, and what recovery needs to know. docs/STORE-KV.md has the layout.
 //
-// Every value begins with a format byte and a CRC32C over the rest and the name, so that a damaged or misplaced value
-// is found when it is read; only that key is affected.
+// LMDB writes it, and says which moment a reader sees; what is read is read without LMDB (lmdb_tree.h), and what LMDB
+// is about to follow is checked before (write_guard.h), because LMDB ends the process over a damaged page. Damage is an
+// error of the rows that it concerns.
 //
 // Threads: reads from any thread, each with a ReadTransaction of its own, held for moments only; one WriteTransaction
 // at a time (LMDB makes a second one wait). Errors: text that names the database, what failed and why.
@@ -9,9 +10,12 @@
 
 #include <lmdb.h>
 
+#include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -19,16 +23,11 @@
 
 #include "base/result.h"
 #include "log_recovery.h"
+#include "snapshot_row.h"
+#include "snapshot_tables.h"
+#include "write_guard.h"
 
 namespace meridian::store_kv {
-
-struct SnapshotRow {
-    std::string_view name;  // join_name; borrowed from the transaction
-    uint64_t position = 0;
-    uint64_t deadline_ms = 0;
-    bool deleted = false;    // no state: remembers that entries up to `position` do not count
-    std::string_view state;  // borrowed from the transaction
-};
 
 // What the database says about the log.
 struct DatabaseState {
@@ -44,7 +43,10 @@ class ReadTransaction {
 public:
     ~ReadTransaction();
     ReadTransaction(ReadTransaction&& other) noexcept
-        : db_(other.db_), lock_(std::move(other.lock_)), transaction_(other.transaction_) {
+        : db_(other.db_),
+          lock_(std::move(other.lock_)),
+          transaction_(other.transaction_),
+          tables_(std::move(other.tables_)) {
         other.transaction_ = nullptr;
     }
     ReadTransaction& operator=(ReadTransaction&&) = delete;
@@ -67,43 +69,64 @@ public:
     Result<uint64_t> check_rows(std::string& place, uint64_t bytes_max,
                                 const std::function<void(const std::string& what)>& damaged) const;
 
+    // Looks at every page that is in use (lmdb_check.h). `pace` is told how many bytes were read; false stops it.
+    StructureReport check_structure(const std::function<bool(uint64_t bytes)>& pace) const;
+    // The file of a database that holds what is seen here, piece by piece; an error of `write` ends it.
+    Result<void> copy(uint64_t piece_size, const std::function<Result<void>(std::string_view piece)>& write) const;
+
 private:
     friend class SnapshotDb;
-    ReadTransaction(const SnapshotDb& db, std::shared_lock<std::shared_mutex> lock, MDB_txn* transaction)
-        : db_(&db), lock_(std::move(lock)), transaction_(transaction) {}
+    ReadTransaction(const SnapshotDb& db, std::shared_lock<std::shared_mutex> lock, MDB_txn* transaction,
+                    SnapshotTables tables)
+        : db_(&db), lock_(std::move(lock)), transaction_(transaction), tables_(std::move(tables)) {}
     const SnapshotDb* db_;
     std::shared_lock<std::shared_mutex> lock_;  // given back after the transaction
     MDB_txn* transaction_;
+    SnapshotTables tables_;
 };
 
 // Nothing is written unless commit() succeeds; destroyed without commit, it is rolled back.
 class WriteTransaction {
 public:
     ~WriteTransaction();
-    WriteTransaction(WriteTransaction&& other) noexcept : db_(other.db_), transaction_(other.transaction_) {
+    WriteTransaction(WriteTransaction&& other) noexcept
+        : db_(other.db_),
+          transaction_(other.transaction_),
+          guard_(std::move(other.guard_)),
+          written_(std::move(other.written_)) {
         other.transaction_ = nullptr;
     }
     WriteTransaction& operator=(WriteTransaction&&) = delete;
 
+    // Of a row: an empty text, or what is damaged so that the row was left as it is; the transaction may go on. An
+    // error ends the transaction.
+    using RowResult = Result<std::string>;
     // Leaves a row alone that reflects a later position. An absent state leaves a row that remembers the deletion.
-    Result<void> put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
-                              std::optional<std::string_view> state);
-    Result<void> put_metadata(std::string_view name, std::optional<std::string_view> value);
+    RowResult put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
+                           std::optional<std::string_view> state);
+    RowResult put_metadata(std::string_view name, std::optional<std::string_view> value);
     Result<void> put_state(const DatabaseState& state);
     // Removes up to count_max rows that remember deletions before this position. Gives how many.
     Result<size_t> forget_deletions(uint64_t before_position, size_t count_max);
     // On stable storage when it returns success.
     Result<void> commit();
-    // True if commit() failed in a way that leaves LMDB's files in doubt (a failed write or sync).
+    // True if commit() failed in a way that leaves LMDB's files in doubt (a failed write or sync). The caller stops
+    // writing, then calls SnapshotDb::reopen_after_panic().
     bool io_failed() const { return io_failed_; }
 
 private:
     friend class SnapshotDb;
-    WriteTransaction(SnapshotDb& db, MDB_txn* transaction) : db_(&db), transaction_(transaction) {}
-    Result<void> put(MDB_dbi table, std::string_view key, std::string_view value);
-    Result<void> remove(MDB_dbi table, std::string_view key);
+    WriteTransaction(SnapshotDb& db, MDB_txn* transaction, WriteGuard guard)
+        : db_(&db), transaction_(transaction), guard_(std::move(guard)) {}
+    Result<void> put(TableIndex table, std::string_view key, std::string_view value);
+    Result<void> remove(TableIndex table, std::string_view key);
+    Result<void> changed(TableIndex table, const std::string& what, int code);
+    // The row as this transaction sees it.
+    Result<std::optional<SnapshotRow>> snapshot(std::string_view name, const std::string& key) const;
     SnapshotDb* db_;
     MDB_txn* transaction_;
+    WriteGuard guard_;
+    std::set<std::string, std::less<>> written_;  // keys of snapshots
     bool io_failed_ = false;
 };
 
@@ -114,7 +137,9 @@ public:
     // Makes a database that holds this state only. It is on stable storage when this returns; if it is interrupted
     // there is none. REQUIRES: there is none.
     static Result<void> create(const std::string& directory, uint64_t map_size, const DatabaseState& state);
-    // `map_size`: most bytes that it may ever take. REQUIRES: it exists.
+    // `map_size`: most bytes that it may ever take. REQUIRES: it exists. What would make it dangerous to go on is
+    // refused; damage that concerns some rows only is told by damage_at_open(). Of a large database only a part is
+    // looked at.
     static Result<std::unique_ptr<SnapshotDb>> open(const std::string& directory, uint64_t map_size);
     ~SnapshotDb();
     SnapshotDb(const SnapshotDb&) = delete;
@@ -123,8 +148,10 @@ public:
     Result<ReadTransaction> read() const;
     Result<WriteTransaction> write();
     Result<DatabaseState> state() const;
-    // Writes a compact copy to the descriptor, of one moment, while writes go on.
-    Result<void> copy_to(int descriptor) const;
+    const std::vector<std::string>& damage_at_open() const { return damage_at_open_; }
+    // LMDB is unusable after it may not have been able to write its root. It is opened again then, for reading; the
+    // root that it has is one of the two. Waits for readers, which end soon.
+    void reopen_after_panic();
 
 private:
     friend class ReadTransaction;
@@ -133,21 +160,20 @@ private:
         : directory_(std::move(directory)), map_size_(map_size), environment_(environment) {}
     // `path`: of the directory, or of the file with MDB_NOSUBDIR.
     Result<void> open_environment(const std::string& path, unsigned flags);
-    Result<void> open_tables(unsigned transaction_flags);
+    Result<void> open_file(const std::string& path);
+    // Before LMDB sees it.
+    Result<void> check_file();
+    Result<void> open_tables();
     Error failure(const std::string& what, int code) const;
-    // After a failed commit: true if LMDB has become unusable, because it may not have been able to write its root. It
-    // is opened again then, for reading; the root that it has is one of the two.
-    bool reopened_after_panic();
 
     const std::string directory_;
     const uint64_t map_size_;
-    mutable std::shared_mutex mutex_;  // shared: environment_ is in use; LMDB's own locks do the rest
+    std::vector<std::string> damage_at_open_;
+    std::unique_ptr<PageFile> file_;
+    std::atomic<bool> panicked_{false};  // long reads end
+    mutable std::shared_mutex mutex_;    // shared: environment_ is in use; LMDB's own locks do the rest
     MDB_env* environment_;
-    MDB_dbi snapshots_ = 0;
-    MDB_dbi deadlines_ = 0;
-    MDB_dbi deletions_ = 0;
-    MDB_dbi metadata_ = 0;
-    MDB_dbi system_ = 0;
+    std::array<MDB_dbi, table_names.size()> tables_{};  // by TableIndex
 };
 
 }  // namespace meridian::store_kv

@@ -53,7 +53,8 @@ KvStore::KvStore(abi::Host host, const abi::Config& config, FileSystem& file_sys
     backups_.start(1);
     writer_thread_ = std::thread([this] { run_writer(); });
     upkeep_thread_ = std::thread([this] { run_upkeep(); });
-    scrubber_ = std::make_unique<Scrubber>(host_, options_.scrub, segments_, state_mutex_, *database_);
+    scrubber_ = std::make_unique<Scrubber>(host_, options_.scrub, segments_, state_mutex_, *database_,
+                                           [this](const std::string& what) { fail(what); });
     scrubber_->start();
 }
 
@@ -72,6 +73,8 @@ void KvStore::open() {
     created_ = !SnapshotDb::exists(snapshots_path);
     if (!created_) {
         database_ = required(SnapshotDb::open(snapshots_path, options_.map_size));
+        for (const std::string& damage : database_->damage_at_open())
+            host_.log(MERIDIAN_LOG_ERROR, damage + "; its rows cannot be read or written");
         const DatabaseState known = required(database_->state());
         if (known.store_id != directory_->store_id()) {
             refuse(snapshots_path + ": belongs to store " + hexadecimal(known.store_id) +

@@ -110,7 +110,7 @@ private:
     void finish(CommitJob& job, meridian_status status, const std::string& message);
 
     // store_read.cpp
-    void read_chunk(const std::vector<std::string>& names, size_t begin, size_t end, const abi::KeyRecordSink& sink);
+    size_t read_chunk(const std::vector<std::string>& names, size_t begin, size_t end, const abi::KeyRecordSink& sink);
     Result<uint64_t> read_page(uint64_t from_position, uint64_t entries_max, uint64_t bytes_max,
                                const abi::LogSink& sink);
     Result<Mark> locate(Segment& segment, uint64_t position, uint64_t& end_offset);
@@ -122,11 +122,13 @@ private:
     // store_checkpoint.cpp
     void run_upkeep();
     meridian_status write_snapshots(std::vector<Snapshot>& snapshots, std::string& message);
-    Result<void> write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end);
+    Result<void> write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end, std::string& damage);
+    Result<void> commit_database(WriteTransaction& transaction);
     bool metadata_waits() const;
     Result<bool> flush_metadata();
     Result<void> advance_recovery(bool to_the_end);
     void delete_segments();
+    void warn_once(const Result<void>& result);
     void refill_spares();
     LogPoint recovery_point() const;
     DatabaseState database_state() const;
@@ -150,8 +152,9 @@ private:
     std::unique_ptr<SparePool> spares_;
     std::unique_ptr<LogWriter> writer_;
     std::unique_ptr<Scrubber> scrubber_;
-    LogPoint recovery_;    // of the upkeep thread: as the database has it
-    DatabaseState known_;  // as the database had it at open
+    LogPoint recovery_;           // of the upkeep thread: as the database has it
+    std::string upkeep_warning_;  // of the upkeep thread: the last, which is not said again
+    DatabaseState known_;         // as the database had it at open
 
     bool created_ = false;
     uint64_t opening_next_position_ = 1;

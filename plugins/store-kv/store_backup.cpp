@@ -2,8 +2,6 @@
 //
 // The segments are pinned before the database is copied, so the log that is copied begins where that database, or an
 // older one, needs it, and ends at or after what the database knows to be durable.
-#include <fcntl.h>
-#include <unistd.h>
 #include <cerrno>
 
 #include <chrono>
@@ -19,64 +17,44 @@ constexpr uint64_t piece_size = 128 << 10;
 // Between two pieces the disk belongs to the commits.
 constexpr auto pause = std::chrono::milliseconds(4);
 
-// Receives LMDB's copy from a pipe and writes it in pieces, each synced.
-class PacedCopy {
+// Writes a file in pieces, each synced.
+class PacedFile {
 public:
-    PacedCopy(const std::string& path, const std::atomic<bool>& stopping) : path_(path), stopping_(stopping) {}
-    ~PacedCopy() {
-        for (const int descriptor : {ends_[0], ends_[1]}) {
-            if (descriptor >= 0) ::close(descriptor);
-        }
-    }
-    PacedCopy(const PacedCopy&) = delete;
-    PacedCopy& operator=(const PacedCopy&) = delete;
+    PacedFile(std::string path, const std::atomic<bool>& stopping) : path_(std::move(path)), stopping_(stopping) {}
 
-    Result<void> run(const SnapshotDb& database) {
-        if (::pipe2(ends_, O_CLOEXEC) != 0) return Error{path_ + ": " + error_text(-errno)};
-        std::unique_ptr<File> file;
-        if (const int code = real_file_system().create(path_, file); code != 0) return failure(code);
-        std::thread producer([&] {
-            copied_ = database.copy_to(ends_[1]);
-            ::close(std::exchange(ends_[1], -1));
-        });
-        int code = consume(*file);
-        // Without a reader the producer's write fails instead of waiting for ever; LMDB blocks SIGPIPE for it.
-        ::close(std::exchange(ends_[0], -1));
-        producer.join();
-        if (code != 0) return failure(code);
-        return copied_;
+    // With a capacity, the rest of the file reads as zeros.
+    Result<void> create(uint64_t capacity) {
+        int code = real_file_system().create(path_, file_);
+        if (code == 0 && capacity != 0) code = file_->allocate(capacity);
+        return result(code);
+    }
+    Result<void> append(std::string_view piece) {
+        if (stopping_) return result(-ECANCELED);
+        int code = write_fully(*file_, offset_, piece);
+        if (code == 0) code = file_->sync();
+        offset_ += piece.size();
+        if (code == 0) std::this_thread::sleep_for(pause);
+        return result(code);
     }
 
 private:
-    Error failure(int code) const { return Error{path_ + ": " + error_text(code)}; }
-
-    int consume(File& file) {
-        std::string buffer(piece_size, '\0');
-        uint64_t offset = 0;
-        for (bool end = false; !end;) {
-            size_t filled = 0;
-            while (filled < buffer.size() && !end) {
-                const ssize_t count = ::read(ends_[0], buffer.data() + filled, buffer.size() - filled);
-                if (count < 0 && errno == EINTR) continue;
-                if (count < 0) return -errno;
-                end = count == 0;
-                filled += static_cast<size_t>(count);
-            }
-            if (stopping_) return -ECANCELED;
-            int code = write_fully(file, offset, std::string_view(buffer).substr(0, filled));
-            if (code == 0) code = file.sync();
-            if (code != 0) return code;
-            offset += filled;
-            std::this_thread::sleep_for(pause);
-        }
-        return 0;
+    Result<void> result(int code) const {
+        return code == 0 ? Result<void>() : Result<void>(Error{path_ + ": " + error_text(code)});
     }
 
     const std::string path_;
     const std::atomic<bool>& stopping_;
-    int ends_[2] = {-1, -1};
-    Result<void> copied_;
+    std::unique_ptr<File> file_;
+    uint64_t offset_ = 0;
 };
+
+Result<void> copy_database(const SnapshotDb& database, const std::string& path, const std::atomic<bool>& stopping) {
+    const auto transaction = database.read();
+    if (!transaction) return transaction.error();
+    PacedFile file(path, stopping);
+    if (auto created = file.create(0); !created) return created;
+    return transaction->copy(piece_size, [&](std::string_view piece) { return file.append(piece); });
+}
 
 struct Piece {
     std::shared_ptr<Segment> segment;
@@ -84,20 +62,15 @@ struct Piece {
 };
 
 Result<void> copy_segment(const Piece& piece, const std::string& path, const std::atomic<bool>& stopping) {
-    const auto failure = [&](int code) { return Error{path + ": " + error_text(code)}; };
-    std::unique_ptr<File> file;
-    if (const int code = real_file_system().create(path, file); code != 0) return failure(code);
-    // The rest of the file reads as zeros: what a recycled one held before is left behind.
-    if (const int code = file->allocate(piece.segment->header.capacity); code != 0) return failure(code);
+    PacedFile file(path, stopping);
+    // What a recycled segment held before is left behind.
+    if (auto created = file.create(piece.segment->header.capacity); !created) return created;
     std::string buffer;
     for (uint64_t offset = 0; offset < piece.end_offset; offset += piece_size) {
-        if (stopping) return failure(-ECANCELED);
         buffer.resize(static_cast<size_t>(std::min(piece_size, piece.end_offset - offset)));
-        int code = read_fully(*piece.segment->file, offset, buffer.data(), buffer.size());
-        if (code == 0) code = write_fully(*file, offset, buffer);
-        if (code == 0) code = file->sync();
-        if (code != 0) return failure(code);
-        std::this_thread::sleep_for(pause);
+        if (const int code = read_fully(*piece.segment->file, offset, buffer.data(), buffer.size()); code != 0)
+            return Error{piece.segment->path + ": " + error_text(code)};
+        if (auto appended = file.append(buffer); !appended) return appended;
     }
     return {};
 }
@@ -144,7 +117,7 @@ Result<void> KvStore::fill_copy(const std::string& target) {
         if (const int code = files.make_directory(directory); code != 0)
             return Error{directory + ": " + error_text(code)};
     }
-    if (auto copied = PacedCopy(target + "/snapshots/data.mdb", stopping_).run(*database_); !copied) return copied;
+    if (auto copied = copy_database(*database_, target + "/snapshots/data.mdb", stopping_); !copied) return copied;
 
     std::vector<Piece> pieces;
     {

@@ -66,12 +66,11 @@ void KvStore::run_upkeep() {
         lock.unlock();
         const meridian_status status = abi::guarded(nullptr, [&]() -> meridian_status {
             if (!failed_ && (stopping || metadata_waits())) {
-                if (auto flushed = flush_metadata(); !flushed) host_.log(MERIDIAN_LOG_WARNING, flushed.error().message);
+                const auto flushed = flush_metadata();
+                warn_once(flushed ? Result<void>() : Result<void>(flushed.error()));
             }
             if (!failed_) {
-                if (auto advanced = advance_recovery(stopping); !advanced) {
-                    host_.log(MERIDIAN_LOG_WARNING, advanced.error().message);
-                }
+                warn_once(advance_recovery(stopping));
                 delete_segments();
             }
             if (!stopping) refill_spares();
@@ -84,6 +83,12 @@ void KvStore::run_upkeep() {
         if (stopping) return;
         lock.lock();
     }
+}
+
+void KvStore::warn_once(const Result<void>& result) {
+    if (result || result.error().message == upkeep_warning_) return;
+    upkeep_warning_ = result.error().message;
+    host_.log(MERIDIAN_LOG_WARNING, upkeep_warning_);
 }
 
 // Metadata moves to the database with a checkpoint, or before when there is much of it, or when it is all that keeps an
@@ -106,6 +111,7 @@ DatabaseState KvStore::database_state() const {
 }
 
 meridian_status KvStore::write_snapshots(std::vector<Snapshot>& snapshots, std::string& message) {
+    std::string damage;
     size_t begin = 0;
     while (begin < snapshots.size()) {
         if (failed_) {
@@ -118,7 +124,7 @@ meridian_status KvStore::write_snapshots(std::vector<Snapshot>& snapshots, std::
              ++end) {
             bytes += snapshots[end].name.size() + (snapshots[end].state ? snapshots[end].state->size() : 0);
         }
-        if (auto written = write_slice(snapshots, begin, end); !written) {
+        if (auto written = write_slice(snapshots, begin, end, damage); !written) {
             message = written.error().message;
             return failed_ ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_IO;
         }
@@ -128,27 +134,39 @@ meridian_status KvStore::write_snapshots(std::vector<Snapshot>& snapshots, std::
         message = flushed.error().message;
         return failed_ ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_IO;
     }
-    message.clear();
-    return MERIDIAN_OK;
+    message = damage;
+    return damage.empty() ? MERIDIAN_OK : MERIDIAN_CORRUPT;
 }
 
-Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end) {
+// Stops writing before it waits for readers, so that a failure is seen at once.
+Result<void> KvStore::commit_database(WriteTransaction& transaction) {
+    auto committed = transaction.commit();
+    if (!committed && transaction.io_failed()) {
+        fail(committed.error().message);
+        database_->reopen_after_panic();
+    }
+    return committed;
+}
+
+// Snapshots whose place in the database is damaged are left out, and told by `damage`.
+Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end, std::string& damage) {
     auto transaction = database_->write();
     if (!transaction) return transaction.error();
+    std::vector<bool> written(end - begin);
     for (size_t i = begin; i < end; ++i) {
         const Snapshot& snapshot = snapshots[i];
         std::optional<std::string_view> state;
         if (snapshot.state) state = *snapshot.state;
-        if (auto put = transaction->put_snapshot(snapshot.name, snapshot.position, snapshot.deadline_ms, state); !put)
-            return put;
+        const auto put = transaction->put_snapshot(snapshot.name, snapshot.position, snapshot.deadline_ms, state);
+        if (!put) return put.error();
+        written[i - begin] = put->empty();
+        if (!put->empty()) damage = *put;
     }
     if (auto put = transaction->put_state(database_state()); !put) return put;
-    if (auto committed = transaction->commit(); !committed) {
-        if (transaction->io_failed()) fail(committed.error().message);
-        return committed;
-    }
+    if (auto committed = commit_database(*transaction); !committed) return committed;
     const std::lock_guard lock(state_mutex_);
     for (size_t i = begin; i < end; ++i) {
+        if (!written[i - begin]) continue;
         index_.covered(snapshots[i].name, snapshots[i].position);
         snapshots[i].state.reset();
     }
@@ -163,6 +181,7 @@ Result<bool> KvStore::flush_metadata() {
         PendingMetadata pending;
     };
     std::string after;
+    std::string damage;
     bool any = false;
     for (;;) {
         std::vector<Item> items;
@@ -175,23 +194,25 @@ Result<bool> KvStore::flush_metadata() {
                 items.push_back({at->first, at->second});
             }
         }
-        if (items.empty()) return any;
+        if (items.empty()) return damage.empty() ? Result<bool>(any) : Result<bool>(Error{damage});
         any = true;
         after = items.back().name;
         auto transaction = database_->write();
         if (!transaction) return transaction.error();
-        for (const Item& item : items) {
+        for (Item& item : items) {
             std::optional<std::string_view> value;
             if (item.pending.value) value = *item.pending.value;
-            if (auto put = transaction->put_metadata(item.name, value); !put) return put.error();
+            const auto put = transaction->put_metadata(item.name, value);
+            if (!put) return put.error();
+            if (put->empty()) continue;
+            damage = *put;
+            item.name.clear();
         }
         if (auto put = transaction->put_state(database_state()); !put) return put.error();
-        if (auto committed = transaction->commit(); !committed) {
-            if (transaction->io_failed()) fail(committed.error().message);
-            return committed.error();
-        }
+        if (auto committed = commit_database(*transaction); !committed) return committed.error();
         const std::lock_guard lock(state_mutex_);
-        for (const Item& item : items) index_.metadata_stored(item.name, item.pending.sequence);
+        for (const Item& item : items)
+            if (!item.name.empty()) index_.metadata_stored(item.name, item.pending.sequence);
     }
 }
 
@@ -231,10 +252,7 @@ Result<void> KvStore::advance_recovery(bool to_the_end) {
         if (auto put = transaction->put_state(state); !put) return put;
         auto removed = transaction->forget_deletions(point.position, slice_rows_max);
         if (!removed) return removed.error();
-        if (auto committed = transaction->commit(); !committed) {
-            if (transaction->io_failed()) fail(committed.error().message);
-            return committed;
-        }
+        if (auto committed = commit_database(*transaction); !committed) return committed;
         recovery_ = point;
         forgotten = *removed;
     }

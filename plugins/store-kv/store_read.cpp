@@ -7,8 +7,9 @@
 namespace meridian::store_kv {
 namespace {
 
-constexpr size_t chunk_keys = 64;         // keys that are looked up under one hold of the state mutex
-constexpr uint64_t gap_bytes_max = 1024;  // places closer than this are read together
+constexpr size_t chunk_keys = 64;              // keys that are looked up under one hold of the state mutex
+constexpr uint64_t chunk_bytes_max = 4 << 20;  // of snapshots in memory at once, the last one aside
+constexpr uint64_t gap_bytes_max = 1024;       // places closer than this are read together
 constexpr uint64_t piece_bytes_max = 1 << 20;
 
 struct Wanted {
@@ -68,8 +69,8 @@ meridian_status KvStore::read_keys(const meridian_key_name* names, uint64_t coun
     return readers_.submit([this, sink, names = std::move(joined)](bool cancelled) {
         if (cancelled) return sink.done(MERIDIAN_CANCELLED);
         const meridian_status status = abi::guarded(nullptr, [&]() -> meridian_status {
-            for (size_t begin = 0; begin < names.size(); begin += chunk_keys) {
-                read_chunk(names, begin, std::min(names.size(), begin + chunk_keys), sink);
+            for (size_t begin = 0; begin < names.size();) {
+                begin = read_chunk(names, begin, std::min(names.size(), begin + chunk_keys), sink);
             }
             return MERIDIAN_OK;
         });
@@ -77,8 +78,9 @@ meridian_status KvStore::read_keys(const meridian_key_name* names, uint64_t coun
     });
 }
 
-void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, size_t end,
-                         const abi::KeyRecordSink& sink) {
+// Gives where the next chunk begins: not at `end` if these keys are large.
+size_t KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, size_t end,
+                           const abi::KeyRecordSink& sink) {
     std::vector<std::string> errors(end - begin);
     std::vector<std::vector<meridian_bytes>> tails(end - begin);
     std::vector<uint64_t> last_positions(end - begin, 0);
@@ -95,7 +97,10 @@ void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, si
     const auto database = database_->read();
     std::vector<std::optional<SnapshotRow>> rows(end - begin);
     std::vector<Wanted> wanted;
+    uint64_t row_bytes = 0;
     for (size_t k = 0; k < rows.size(); ++k) {
+        if (row_bytes > chunk_bytes_max) rows.resize(k);
+        if (k == rows.size()) break;
         if (!database) {
             errors[k] = database.error().message;
             continue;
@@ -105,7 +110,8 @@ void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, si
             errors[k] = row.error().message;
             continue;
         }
-        rows[k] = *row;
+        rows[k] = std::move(*row);
+        row_bytes += rows[k] ? rows[k]->size() : 0;
         const uint64_t covered = rows[k] ? rows[k]->position : 0;
         uint32_t index = 0;
         for (const EntryPlace& place : places[k]) {
@@ -136,7 +142,7 @@ void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, si
         }
         if (rows[k] && !rows[k]->deleted) {
             record.has_snapshot = 1;
-            record.snapshot = abi::bytes(rows[k]->state);
+            record.snapshot = abi::bytes(rows[k]->state());
         }
         if (rows[k]) record.snapshot_position = rows[k]->position;
         record.tail = tails[k].data();
@@ -144,6 +150,7 @@ void KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, si
         record.tail_position = last_positions[k];
         sink.record(record);
     }
+    return begin + rows.size();
 }
 
 meridian_status KvStore::read_log(uint64_t from_position, uint64_t entries_max, uint64_t bytes_max, abi::LogSink sink) {

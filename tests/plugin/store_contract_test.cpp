@@ -30,6 +30,7 @@ class StoreContractTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(files_are_closed_to_other_users);
     CPPUNIT_TEST(close_completes_what_is_outstanding);
     CPPUNIT_TEST(a_backup_made_under_writes_is_a_whole_store);
+    CPPUNIT_TEST(a_failed_backup_leaves_nothing_behind);
     CPPUNIT_TEST_SUITE_END();
 
     TemporaryDirectory temporary_;
@@ -319,6 +320,20 @@ public:
         store->close();
         CPPUNIT_ASSERT_EQUAL(200, durable.load());
         CPPUNIT_ASSERT_EQUAL(400, completed.load());
+    }
+
+    void a_failed_backup_leaves_nothing_behind() {
+        const std::string target = temporary_.path() + "/backup";
+        auto store = open();
+        for (int i = 0; i < 60; ++i) store.put("room", "a", std::string(3000, 'x'));
+        const std::string segment = segments(temporary_.path() + "/store").front();
+        std::filesystem::resize_file(segment, 10'000);
+        Awaited<std::string> result;
+        store->backup(target, result.completion());
+        const std::string error = result.get();
+        CPPUNIT_ASSERT_MESSAGE(error, error.find(segment) != std::string::npos);
+        CPPUNIT_ASSERT(!std::filesystem::exists(target));
+        store.put("room", "a", "goes on");
     }
 
     void a_backup_made_under_writes_is_a_whole_store() {

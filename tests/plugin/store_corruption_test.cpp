@@ -4,10 +4,12 @@
 
 #include <filesystem>
 
+#include "base/binary.h"
 #include "crc32c.h"
 #include "log_recovery.h"
 #include "log_writer.h"
 #include "record.h"
+#include "snapshot_db.h"
 #include "store_fixture.h"
 
 namespace meridian::test {
@@ -32,6 +34,8 @@ class StoreCorruptionTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_newer_log_format_is_refused);
     CPPUNIT_TEST(a_newer_directory_format_is_refused);
     CPPUNIT_TEST(a_truncated_snapshot_database_is_refused);
+    CPPUNIT_TEST(a_newer_format_of_the_snapshot_database_is_refused);
+    CPPUNIT_TEST(a_store_from_before_the_mark_of_a_clean_close_opens);
     CPPUNIT_TEST(a_removed_snapshot_database_is_refused);
     CPPUNIT_TEST(a_removed_log_is_refused);
     CPPUNIT_TEST(a_snapshot_database_of_another_store_is_refused);
@@ -307,6 +311,54 @@ public:
         must_refuse({path, "truncated"});
         fs::resize_file(path, 100);
         must_refuse({"snapshots"});
+    }
+
+    void a_newer_format_of_the_snapshot_database_is_refused() {
+        make_crashed(1);
+        const std::string path = damaged_ + "/snapshots/data.mdb";
+        for (const size_t page : {0, 4096}) flip(path, page + 20, 3);  // 1 becomes 2
+        must_refuse({path, "page 0", "version of its format is 2", "expected 1"});
+    }
+
+    // The state of such stores ends before what was added later.
+    void a_store_from_before_the_mark_of_a_clean_close_opens() {
+        make_crashed(3);
+        const std::string path = damaged_ + "/snapshots";
+        std::string state;
+        {
+            auto database = store_kv::SnapshotDb::open(path, 64 << 20);
+            CPPUNIT_ASSERT(database.ok());
+            const auto written = (*database)->state();
+            CPPUNIT_ASSERT(written.ok());
+            BinaryWriter body;
+            body.fixed(written->store_id.data(), written->store_id.size());
+            for (const uint64_t number :
+                 {written->recovery.segment, written->recovery.offset, written->recovery.sequence,
+                  written->recovery.position, written->sequence_known}) {
+                body.varint(number);
+            }
+            state = store_kv::seal("state", body.data());
+        }
+        MDB_env* environment = nullptr;
+        MDB_txn* transaction = nullptr;
+        MDB_dbi table = 0;
+        CPPUNIT_ASSERT_EQUAL(0, mdb_env_create(&environment));
+        CPPUNIT_ASSERT_EQUAL(0, mdb_env_set_maxdbs(environment, 8));
+        CPPUNIT_ASSERT_EQUAL(0, mdb_env_open(environment, path.c_str(), 0, 0600));
+        CPPUNIT_ASSERT_EQUAL(0, mdb_txn_begin(environment, nullptr, 0, &transaction));
+        CPPUNIT_ASSERT_EQUAL(0, mdb_dbi_open(transaction, "system", 0, &table));
+        MDB_val key{5, const_cast<char*>("state")};
+        MDB_val value{state.size(), state.data()};
+        CPPUNIT_ASSERT_EQUAL(0, mdb_put(transaction, table, &key, &value, 0));
+        CPPUNIT_ASSERT_EQUAL(0, mdb_txn_commit(transaction));
+        mdb_env_close(environment);
+        auto store = open_store(host_, {{"directory", damaged_}});
+        CPPUNIT_ASSERT_EQUAL(size_t{3}, store.read("room", "a").tail.size());
+        store.put("room", "a", "goes on");
+        store->close();
+        // From then on it has the mark.
+        auto database = store_kv::SnapshotDb::open(path, 64 << 20);
+        CPPUNIT_ASSERT(database.ok() && (*database)->state().ok() && (*database)->state()->closed);
     }
 
     void a_removed_snapshot_database_is_refused() {

@@ -92,6 +92,7 @@ plugin::HostServices TestHost::services() {
     out.metric = [this](plugin::MetricKind, std::string_view name, double value) {
         const std::lock_guard lock(mutex_);
         metrics_[std::string(name)] = value;
+        if (name == "scrub_passes") ++passes_;
     };
     return out;
 }
@@ -105,6 +106,11 @@ std::optional<double> TestHost::metric(const std::string& name) const {
     const std::lock_guard lock(mutex_);
     const auto found = metrics_.find(name);
     return found == metrics_.end() ? std::nullopt : std::optional<double>(found->second);
+}
+
+uint64_t TestHost::passes() const {
+    const std::lock_guard lock(mutex_);
+    return passes_;
 }
 
 node::LogEntry entry(uint64_t position, const std::string& namespace_name, const std::string& key,

@@ -35,6 +35,8 @@ public:
     std::string warnings() const;
     // The last value that the plug-in gave to this metric; absent: none.
     std::optional<double> metric(const std::string& name) const;
+    // Passes that the plug-in has made to look for damage.
+    uint64_t passes() const;
 
 private:
     void run();
@@ -45,6 +47,7 @@ private:
     std::mt19937_64 random_{std::random_device{}()};
     std::string warnings_;
     std::map<std::string, double> metrics_;
+    uint64_t passes_ = 0;
     std::thread thread_;
 };
 

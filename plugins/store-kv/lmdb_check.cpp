@@ -1,0 +1,127 @@
+#include "lmdb_check.h"
+
+namespace meridian::store_kv {
+namespace {
+
+class StructureCheck {
+public:
+    StructureCheck(const PageFile& file, const DatabaseView& view, const std::function<bool(uint64_t)>& pace)
+        : file_(file), view_(view), pace_(pace), used_(static_cast<size_t>(view.meta.last) + 1, false) {}
+
+    StructureReport run(const std::vector<Table>& tables) {
+        claim(0, meta_pages, "meta");
+        check_tree(view_.main);
+        check_tree(view_.free);
+        for (const Table& table : tables) check_tree(TreeReader(file_, table));
+        if (report_.whole) {
+            const auto listed = check_free_list(view_, [this](PageNumber page) {
+                claim(page, 1, "the list of free pages");
+                return Result<void>();
+            });
+            if (!listed) add(report_.fatal, listed.error().message);
+        }
+        return std::move(report_);
+    }
+
+private:
+    static void add(std::vector<std::string>& texts, const std::string& text) {
+        if (texts.size() < structure_texts_max) texts.push_back(text);
+    }
+
+    void claim(PageNumber first, uint64_t count, const std::string& owner) {
+        for (PageNumber page = first; page < first + count && page < used_.size(); ++page) {
+            if (used_[static_cast<size_t>(page)])
+                add(report_.fatal, file_.failure(page, "it is in use twice, the second time by " + owner).message);
+            used_[static_cast<size_t>(page)] = true;
+        }
+    }
+
+    void check_tree(const TreeReader& tree) {
+        if (!report_.whole) return;
+        const std::string& name = tree.table().name;
+        const TreeInfo& info = tree.table().info;
+        uint64_t rows = 0;
+        uint64_t pages = 0;
+        uint64_t large_pages = 0;
+        bool sound = true;
+        const auto damaged = [&](const Error& error) {
+            sound = false;
+            add(report_.damaged, error.message);
+            return true;
+        };
+        TreeVisitor visitor;
+        visitor.damaged = damaged;
+        visitor.page = [&](PageNumber page) {
+            claim(page, 1, name);
+            pages += 1;
+            report_.whole = report_.whole && pace_(file_.page_size());
+            return report_.whole;
+        };
+        visitor.row = [&](std::string_view, const PageNode& node) {
+            rows += 1;
+            if (node.overflow == no_page) return true;
+            const auto count = tree.overflow_pages(node);
+            if (!count) return damaged(count.error());
+            claim(node.overflow, *count, name);
+            large_pages += *count;
+            report_.whole = report_.whole && pace_(page_header_size);
+            return report_.whole;
+        };
+        const auto walked = tree.walk({}, visitor);
+        if (!walked) damaged(walked.error());
+        if (sound && report_.whole &&
+            (pages != info.branch_pages + info.leaf_pages || large_pages != info.overflow_pages ||
+             rows != info.entries)) {
+            damaged(Error{file_.path() + ": table '" + name + "' has " + std::to_string(rows) + " rows in " +
+                          std::to_string(pages) + " pages and " + std::to_string(large_pages) +
+                          " of large values, expected " + std::to_string(info.entries) + ", " +
+                          std::to_string(info.branch_pages + info.leaf_pages) + " and " +
+                          std::to_string(info.overflow_pages)});
+        }
+    }
+
+    const PageFile& file_;
+    const DatabaseView& view_;
+    const std::function<bool(uint64_t)>& pace_;
+    std::vector<bool> used_;
+    StructureReport report_;
+};
+
+}  // namespace
+
+StructureReport check_structure(const PageFile& file, const DatabaseView& view, const std::vector<Table>& tables,
+                                const std::function<bool(uint64_t bytes)>& pace) {
+    return StructureCheck(file, view, pace).run(tables);
+}
+
+Result<void> check_free_list(const DatabaseView& view, const std::function<Result<void>(PageNumber page)>& visit) {
+    Result<void> out;
+    TreeVisitor visitor;
+    visitor.row = [&](std::string_view, const PageNode& node) {
+        if (node.overflow != no_page) {
+            if (const auto count = view.free.overflow_pages(node); !count) out = count.error();
+        }
+        if (!out) return false;
+        const auto value = view.free.value(node);
+        if (!value) {
+            out = value.error();
+            return false;
+        }
+        Result<void> visited;
+        const auto read = read_free_list(*value, view.meta.last, [&](PageNumber page) {
+            if (visited) visited = visit(page);
+        });
+        out = read ? visited : Result<void>(Error{view.free.path() + ": " + read.error().message});
+        return out.ok();
+    };
+    const auto walked = view.free.walk({}, visitor);
+    return walked ? out : Result<void>(walked.error());
+}
+
+uint64_t tree_pages(const DatabaseView& view, const std::vector<Table>& tables) {
+    uint64_t pages = view.meta.free.branch_pages + view.meta.free.leaf_pages;
+    for (const Table& table : tables) pages += table.info.branch_pages + table.info.leaf_pages;
+    return pages;
+}
+
+}  // namespace meridian::store_kv

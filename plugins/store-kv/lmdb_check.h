@@ -1,0 +1,35 @@
+// Looks at every page of an LMDB file that belongs to a tree, without reading large values: are the pages sound, and is
+// none of them used twice, or used and free? The latter is what LMDB would overwrite next.
+//
+// Threads: one; the caller holds a transaction of the moment that the view is of.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lmdb_tree.h"
+
+namespace meridian::store_kv {
+
+struct StructureReport {
+    // Texts that name the file and the page. Rows of a damaged page cannot be read; all others can.
+    std::vector<std::string> damaged;
+    // Going on to write would destroy rows: pages that two things claim, or the list of free pages is damaged.
+    std::vector<std::string> fatal;
+    bool whole = true;  // false: `pace` stopped it
+};
+
+constexpr size_t structure_texts_max = 100;
+
+// `pace` is told how many bytes were read, and stops the check by answering false.
+StructureReport check_structure(const PageFile& file, const DatabaseView& view, const std::vector<Table>& tables,
+                                const std::function<bool(uint64_t bytes)>& pace);
+
+// The list of free pages, and what leads to the tables: a few pages. Nothing may be written if this fails.
+Result<void> check_free_list(const DatabaseView& view, const std::function<Result<void>(PageNumber page)>& visit);
+
+// Pages that check_structure would read.
+uint64_t tree_pages(const DatabaseView& view, const std::vector<Table>& tables);
+
+}  // namespace meridian::store_kv

@@ -1,0 +1,179 @@
+// Reading the snapshot database.
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "snapshot_db.h"
+
+namespace meridian::store_kv {
+namespace {
+
+constexpr size_t meta_transaction_offset = page_header_size + 128;
+
+bool starts_with(std::string_view text, std::string_view prefix) {
+    return text.substr(0, prefix.size()) == prefix;
+}
+
+template <class T>
+void store(std::string& bytes, size_t offset, T value) {
+    std::memcpy(bytes.data() + offset, &value, sizeof value);
+}
+
+}  // namespace
+
+ReadTransaction::~ReadTransaction() {
+    if (transaction_ != nullptr) mdb_txn_abort(transaction_);
+}
+
+Result<std::optional<SnapshotRow>> ReadTransaction::snapshot(std::string_view name) const {
+    return tables_.snapshot(name);
+}
+
+Result<std::vector<std::string>> ReadTransaction::names_after(std::string_view after, std::string_view prefix,
+                                                              size_t count_max) const {
+    const TreeReader& table = tables_[snapshots_table];
+    std::vector<std::string> out;
+    // Long names with the same beginning lie together in the order of their digests: the smallest are kept.
+    std::string beginning;
+    std::set<std::string, std::less<>> long_names;
+    const auto end_long_names = [&] {
+        out.insert(out.end(), long_names.begin(), long_names.end());
+        long_names.clear();
+        beginning.clear();
+    };
+    TreeVisitor visitor;
+    visitor.row = [&](std::string_view key, const PageNode& node) {
+        if (!beginning.empty() && (key.size() <= direct_name_max || !starts_with(key, beginning))) end_long_names();
+        if (out.size() >= count_max || !starts_with(key, prefix)) return false;
+        if (key.size() <= direct_name_max && key <= after) return true;
+        auto value = table.value(node);
+        const auto row = value ? SnapshotRow::decode(key, std::move(*value)) : Result<SnapshotRow>(value.error());
+        if (key.size() <= direct_name_max) {
+            // A damaged row is listed: reading it tells what is wrong.
+            if (!row || !row->deleted) out.emplace_back(key);
+            return true;
+        }
+        beginning = key.substr(0, direct_name_max);
+        if (row && !row->deleted && row->name() > after) {
+            long_names.emplace(row->name());
+            if (long_names.size() > count_max - out.size()) long_names.erase(std::prev(long_names.end()));
+        }
+        return true;
+    };
+    const auto walked = table.walk(std::max(after, prefix).substr(0, direct_name_max), visitor);
+    if (!walked) return walked.error();
+    end_long_names();
+    return out;
+}
+
+Result<void> ReadTransaction::deadlines(uint64_t until_ms,
+                                        const std::function<bool(uint64_t, std::string_view)>& visit) const {
+    const TreeReader& table = tables_[deadlines_table];
+    TreeVisitor visitor;
+    visitor.row = [&](std::string_view key, const PageNode& node) {
+        const uint64_t deadline = number_of(key);
+        if (deadline > until_ms) return false;
+        const auto value = table.value(node);
+        const auto name = value ? unseal(key, *value) : Result<std::string_view>(value.error());
+        if (!name) return true;  // its key is found again when it is read or written
+        const auto row = snapshot(*name);
+        const bool current = row && *row && (*row)->deadline_ms == deadline;
+        return !current || visit(deadline, *name);
+    };
+    const auto walked = table.walk({}, visitor);
+    return walked ? Result<void>() : Result<void>(walked.error());
+}
+
+Result<std::optional<std::string>> ReadTransaction::metadata(std::string_view name) const {
+    auto value = tables_.sealed(metadata_table, name);
+    if (!value) return Error{"metadata '" + std::string(name) + "': " + value.error().message};
+    return value;
+}
+
+Result<void> ReadTransaction::metadata_after(
+    std::string_view prefix, std::string_view after,
+    const std::function<bool(std::string_view, std::string_view)>& visit) const {
+    const TreeReader& table = tables_[metadata_table];
+    Result<void> out;
+    TreeVisitor visitor;
+    visitor.row = [&](std::string_view key, const PageNode& node) {
+        if (!starts_with(key, prefix)) return false;
+        if (key <= after) return true;
+        const auto value = table.value(node);
+        const auto body = value ? unseal(key, *value) : Result<std::string_view>(value.error());
+        if (!body) out = Error{"metadata '" + std::string(key) + "': " + body.error().message};
+        return body && visit(key, *body);
+    };
+    const auto walked = table.walk(std::max(prefix, after), visitor);
+    return walked ? out : Result<void>(walked.error());
+}
+
+Result<uint64_t> ReadTransaction::check_rows(std::string& place, uint64_t bytes_max,
+                                             const std::function<void(const std::string& what)>& damaged) const {
+    const char* const names[] = {"snapshot of key", "deadline", "deletion", "metadata", "state"};
+    // The place is the number of a table and a key of it.
+    size_t table = place.empty() ? 0 : static_cast<size_t>(place[0]);
+    std::string start = place.empty() ? std::string() : place.substr(1);
+    uint64_t bytes = 0;
+    for (; table < tables_.tables.size(); ++table, start.clear()) {
+        const TreeReader& tree = tables_.tables[table];
+        TreeVisitor visitor;
+        visitor.row = [&](std::string_view key, const PageNode& node) {
+            if (bytes >= bytes_max) {
+                place = static_cast<char>(table) + std::string(key);
+                return false;
+            }
+            bytes += key.size() + node.value_size;
+            auto value = tree.value(node);
+            std::string wrong;
+            if (!value) {
+                wrong = value.error().message;
+            } else if (table == snapshots_table) {
+                if (const auto row = SnapshotRow::decode(key, std::move(*value)); !row) wrong = row.error().message;
+            } else if (const auto body = unseal(key, *value); !body) {
+                wrong = body.error().message;
+            }
+            if (!wrong.empty()) damaged(db_->directory_ + ": " + names[table] + " '" + printable(key) + "': " + wrong);
+            return true;
+        };
+        // Of damaged pages the check of the structure tells.
+        visitor.damaged = [](const Error&) { return true; };
+        const auto walked = tree.walk(start, visitor);
+        if (!walked) return walked.error();
+        if (!*walked) return bytes;
+    }
+    place.clear();
+    return bytes;
+}
+
+StructureReport ReadTransaction::check_structure(const std::function<bool(uint64_t bytes)>& pace) const {
+    return store_kv::check_structure(*db_->file_, tables_.view, tables_.list(),
+                                     [&](uint64_t bytes) { return !db_->panicked_ && pace(bytes); });
+}
+
+Result<void> ReadTransaction::copy(uint64_t piece_size,
+                                   const std::function<Result<void>(std::string_view piece)>& write) const {
+    const PageFile& file = *db_->file_;
+    const MetaPage& meta = tables_.view.meta;
+    const uint64_t page_size = file.page_size();
+    const uint64_t pages_at_once = std::max<uint64_t>(1, piece_size / page_size);
+    for (PageNumber page = 0; page <= meta.last;) {
+        if (db_->panicked_) return Error{db_->directory_ + ": the database failed while it was copied"};
+        const uint64_t count = std::min(pages_at_once, meta.last + 1 - page);
+        auto piece = file.read(page, count * page_size);
+        if (!piece) return piece.error();
+        // Both meta pages say what this transaction sees; the file's own may be ahead.
+        for (PageNumber slot = page; slot < meta_pages && slot < page + count; ++slot) {
+            const auto offset = static_cast<size_t>((slot - page) * page_size);
+            piece->replace(offset, meta_size, meta.bytes);
+            store(*piece, offset, slot);
+            const bool current = (meta.transaction & 1) == slot;
+            store(*piece, offset + meta_transaction_offset, current ? meta.transaction : meta.transaction - 1);
+        }
+        if (auto written = write(*piece); !written) return written;
+        page += count;
+    }
+    return {};
+}
+
+}  // namespace meridian::store_kv
