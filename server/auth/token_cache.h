@@ -1,8 +1,13 @@
-// Verified tokens, remembered by their bytes until they expire: a signature check costs 60 us, a look-up less than one.
-// Refused tokens are not remembered. One per event loop; not thread-safe.
+// Verified tokens, remembered by a cryptographic hash of their bytes until they expire: a signature check costs 60 us,
+// a look-up about one. The bytes themselves would be half of what an idle connection's token takes. Refused tokens are
+// not remembered. One per event loop; not thread-safe.
 #pragma once
 
+#include <sodium.h>
+
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,8 +31,8 @@ public:
     TokenCache(PublicKey key, size_t tokens_max = 50'000) : key_(key), tokens_max_(tokens_max) {}
 
     std::variant<SessionPtr, TokenRefusal> verify(std::string_view token, uint64_t now_ms) {
-        std::string bytes(token);
-        if (const auto known = sessions_.find(bytes); known != sessions_.end()) {
+        const Digest digest = digest_of(token);
+        if (const auto known = sessions_.find(digest); known != sessions_.end()) {
             if (now_ms < known->second->claims.expires_at_ms) return known->second;
             const uint64_t expired_at_ms = known->second->claims.expires_at_ms;
             sessions_.erase(known);
@@ -39,14 +44,29 @@ public:
         // Full: start again rather than keep an order of use; at worst each token is checked once more.
         if (sessions_.size() >= tokens_max_) sessions_.clear();
         auto session = std::make_shared<const Session>(std::move(*verdict.claims));
-        sessions_.emplace(std::move(bytes), session);
+        sessions_.emplace(digest, session);
         return session;
     }
 
 private:
+    using Digest = std::array<uint8_t, 32>;
+    struct FirstBytes {
+        size_t operator()(const Digest& digest) const {
+            size_t hash = 0;
+            std::memcpy(&hash, digest.data(), sizeof hash);
+            return hash;
+        }
+    };
+    static Digest digest_of(std::string_view token) {
+        Digest digest{};
+        crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const unsigned char*>(token.data()),
+                           token.size(), nullptr, 0);
+        return digest;
+    }
+
     PublicKey key_;
     size_t tokens_max_;
-    std::unordered_map<std::string, SessionPtr> sessions_;
+    std::unordered_map<Digest, SessionPtr, FirstBytes> sessions_;
 };
 
 }  // namespace meridian::server

@@ -156,7 +156,7 @@ std::string help() {
            "  --subscribers N       default 5000\n"
            "  --connections N       default 64\n"
            "  --in-flight N,...     ops that wait for their answers, of each connection; default 1,16\n"
-           "  --idle N              default 5000\n"
+           "  --idle N              default 10000\n"
            "  --joins N             default 1000\n"
            "  --state-bytes N       default 1048576\n"
            "  --json                print one JSON object instead of text\n"

@@ -20,7 +20,7 @@ struct Options {
     uint64_t subscribers = 5000;
     uint64_t connections = 64;
     std::vector<uint64_t> in_flight = {1, 16};
-    uint64_t idle = 5000;
+    uint64_t idle = 10'000;
     uint64_t joins = 1000;
     uint64_t state_bytes = 1 << 20;
     bool json = false;
