@@ -75,11 +75,6 @@ node::NodeLimits node_limits(const config::Settings& settings) {
     return limits;
 }
 
-uint64_t node_id_of(const config::Settings& settings) {
-    if (!settings.node_id.empty()) return std::strtoull(settings.node_id.c_str(), nullptr, 10);
-    return config::derive_node_id(config::host_name(), config::port_of_bind(config::split_list(settings.bind).front()));
-}
-
 // As many descriptors as we are allowed to ask for: each connection takes one.
 void raise_descriptor_limit() {
     rlimit limit{};
@@ -242,7 +237,7 @@ private:
             shared_->loops.push_back(&loops_.back()->edge);
             lanes.push_back(&loops_.back()->loop);
         }
-        node_id_ = node_id_of(*settings_);
+        node_id_ = config::node_id_of(*settings_);
         std::promise<Result<void>> ready;
         std::future<Result<void>> opened = ready.get_future();
         node_ = node::Node::open({node_id_, node_limits(*settings_)}, *store_, clock_, random_, lanes, commit_lane_,

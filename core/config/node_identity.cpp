@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "config/settings.h"
+
 namespace meridian::config {
 
 uint64_t derive_node_id(std::string_view host, uint16_t port) {
@@ -31,6 +33,11 @@ std::string host_name() {
     const size_t first = name.find_first_not_of(blanks);
     if (first == std::string::npos) return "";
     return name.substr(first, name.find_last_not_of(blanks) - first + 1);
+}
+
+uint64_t node_id_of(const Settings& settings) {
+    if (!settings.node_id.empty()) return std::strtoull(settings.node_id.c_str(), nullptr, 10);
+    return derive_node_id(host_name(), port_of_bind(split_list(settings.bind).front()));
 }
 
 std::string node_id_text(uint64_t node_id) {

@@ -188,6 +188,7 @@ struct NodeStatistics {
     uint64_t groups_committed = 0, entries_committed = 0, bytes_committed = 0;
     uint64_t keys_resident = 0, resident_bytes = 0, keys_loaded = 0, keys_evicted = 0;
     uint64_t checkpoints = 0, checkpoint_bytes = 0;
+    uint64_t states_built = 0;  // for clients; those who ask between two changes of a key share one
     uint64_t pending_entries = 0;
     bool writable = true;
     std::string unwritable_reason;

@@ -99,6 +99,7 @@ NodeStatistics NodeImpl::statistics() const {
         all.writes_accepted += one.accepted.load(std::memory_order_relaxed);
         all.writes_rejected += one.rejected.load(std::memory_order_relaxed);
         all.writes_refused += one.refused.load(std::memory_order_relaxed);
+        all.states_built += one.states_built.load(std::memory_order_relaxed);
         all.keys_resident += one.resident.load(std::memory_order_relaxed);
         all.resident_bytes += one.resident_bytes.load(std::memory_order_relaxed);
         all.keys_loaded += one.loaded.load(std::memory_order_relaxed);

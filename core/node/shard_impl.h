@@ -62,7 +62,7 @@ public:
 
     struct Statistics {
         std::atomic<uint64_t> accepted{0}, rejected{0}, refused{0}, loaded{0}, evicted{0}, checkpoints{0},
-            checkpoint_bytes{0}, resident{0}, resident_bytes{0};
+            checkpoint_bytes{0}, states_built{0}, resident{0}, resident_bytes{0};
     };
     const Statistics& statistics() const { return statistics_; }
 

@@ -81,6 +81,7 @@ std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::
     auto& cached = slot.state_frames[static_cast<size_t>(form)];
     if (!cached) {
         cached = to_frames(slot.name.key, slot.key.sync({time_ms(), form}));
+        statistics_.states_built.fetch_add(1, std::memory_order_relaxed);
         table_.recharge(slot);
     }
     return cached;

@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <ctime>
 #include <fstream>
+#include <limits>
 
+#include "config/node_identity.h"
 #include "metrics/plugin_metrics.h"
 #include "net/edge_loop.h"
 #include "node/store.h"
@@ -72,6 +75,8 @@ void add_node(Page& page, const EdgeShared& shared) {
     page.gauge("keys_resident_bytes", "Memory charged to them", node.resident_bytes);
     page.counter("keys_loaded_total", "Keys read from the store", node.keys_loaded);
     page.counter("keys_evicted_total", "Keys dropped from memory to make room", node.keys_evicted);
+    page.counter("states_built_total", "States made ready for clients; all who ask between two changes share one",
+                 node.states_built);
     page.counter("checkpoints_total", "Snapshots of keys written", node.checkpoints);
     page.counter("checkpoint_bytes_total", "Bytes of those snapshots", node.checkpoint_bytes);
 }
@@ -137,6 +142,24 @@ uint64_t open_descriptors() {
     return count;
 }
 
+double clock_seconds(clockid_t clock) {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+// Since the Unix epoch. The kernel keeps when a process began in ticks since the start of the machine.
+double process_start_seconds() {
+    std::ifstream file("/proc/self/stat");
+    file.ignore(std::numeric_limits<std::streamsize>::max(), ')');  // the name may hold blanks
+    std::string skipped;
+    for (int field = 3; field < 22; ++field) file >> skipped;
+    double ticks = 0;
+    file >> ticks;
+    return clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_BOOTTIME) +
+           ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 void add_process(Page& page) {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
@@ -149,6 +172,8 @@ void add_process(Page& page) {
     std::ifstream("/proc/self/statm") >> size_pages >> resident_pages;
     page.gauge("process_resident_bytes", "Memory of this process",
                resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
+    page.metric("process_start_time_seconds", "gauge", "When this process began, since the Unix epoch");
+    page.value(process_start_seconds());
     page.gauge("process_open_descriptors", "Open file descriptors", open_descriptors());
 }
 
@@ -158,6 +183,8 @@ std::string metrics_page(const EdgeShared& shared) {
     Page page;
     page.metric("build_info", "gauge", "Version of this server");
     page.value(uint64_t{1}, "version=\"" MERIDIAN_VERSION "\"");
+    page.metric("node_info", "gauge", "Id of this node");
+    page.value(uint64_t{1}, "node_id=\"" + config::node_id_text(config::node_id_of(*shared.first_settings)) + "\"");
     page.gauge("draining", "1 while the node is stopping", shared.draining.load(std::memory_order_relaxed));
     add_node(page, shared);
     add_store(page, shared);

@@ -1,5 +1,6 @@
-// meridian-bench as a user runs it. Figures are not looked at: they say something about the machine.
+// meridian-bench and meridianctl as a user runs them. Figures are not looked at: they say something about the machine.
 #include <algorithm>
+#include <csignal>
 
 #include "base/json_text.h"
 #include "server_fixture.h"
@@ -11,6 +12,10 @@ class ToolsTest : public ServerFixture {
     CPPUNIT_TEST(bench_measures_every_workload_on_a_node_that_it_starts);
     CPPUNIT_TEST(bench_drives_a_running_node_with_a_token);
     CPPUNIT_TEST(bench_says_what_is_wrong_with_its_command_line);
+    CPPUNIT_TEST(ctl_status_succeeds_only_if_the_node_is_ready);
+    CPPUNIT_TEST(ctl_writes_each_type_by_its_friendly_form);
+    CPPUNIT_TEST(ctl_edits_a_text_by_position);
+    CPPUNIT_TEST(ctl_says_what_is_wrong_with_an_op);
     CPPUNIT_TEST_SUITE_END();
 
 private:
@@ -34,7 +39,28 @@ private:
     }
 
     static void refused(const std::vector<std::string>& arguments, const std::string& why) {
-        const ProgramResult result = bench(arguments);
+        assert_failed(bench(arguments), why);
+    }
+
+    // With the signing key of the test's node, in a namespace.
+    ProgramResult ctl(std::vector<std::string> words) {
+        words.insert(words.begin(), MERIDIANCTL);
+        return run_program(words, {"MERIDIAN_URL=http://" + server_->address(),
+                                   "MERIDIAN_SIGNING_KEY=" + signing_key_hex, "MERIDIAN_DATA_DIR=/nonexistent"});
+    }
+    ProgramResult demo(std::vector<std::string> words) {
+        words.insert(words.end(), {"--namespace", "demo"});
+        return ctl(std::move(words));
+    }
+    void write(const std::vector<std::string>& words) {
+        const ProgramResult result = demo(words);
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(result.output, 0, result.status);
+    }
+    void reads(const std::string& key, const std::string& part) {
+        const ProgramResult result = demo({"get", key});
+        CPPUNIT_ASSERT_MESSAGE(result.output, result.status == 0 && result.output.find(part) != std::string::npos);
+    }
+    static void assert_failed(const ProgramResult& result, const std::string& why) {
         CPPUNIT_ASSERT_EQUAL(1, result.status);
         CPPUNIT_ASSERT_MESSAGE(result.output, result.output.find(why) != std::string::npos);
     }
@@ -59,6 +85,68 @@ private:
         refused({"--token", "x", "ops"}, "--token is for a running node: expected --url as well");
         refused({"--set", "server.lops=2", "ops"}, "did you mean 'server.loops'?");
         refused({}, "expected a workload: fan-out,");
+    }
+
+    void ctl_status_succeeds_only_if_the_node_is_ready() {
+        start();
+        const ProgramResult ready = ctl({"status"});
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(ready.output, 0, ready.status);
+        for (const char* part : {"ready        yes", "version      0.", "node id      ", "up           "})
+            CPPUNIT_ASSERT_MESSAGE(ready.output, ready.output.find(part) != std::string::npos);
+        CPPUNIT_ASSERT_MESSAGE(ready.output, ready.output.find('?') == std::string::npos);
+        server_->signal(SIGTERM);
+        CPPUNIT_ASSERT_EQUAL(0, server_->wait());
+        assert_failed(ctl({"status"}), "Connection refused");
+    }
+
+    void ctl_writes_each_type_by_its_friendly_form() {
+        start();
+        write({"op", "incr", "gc:views", "5"});
+        write({"incr", "gc:views"});
+        reads("gc:views", "\"total\":6");
+        write({"op", "decr", "pn:stock", "2"});
+        reads("pn:stock", "-2");
+        write({"op", "set", "lw:title", R"({"text":"Draft"})"});
+        reads("lw:title", R"({"text":"Draft"})");
+        write({"op", "add", "or:tags", "\"red\""});
+        write({"op", "add", "or:tags", "\"blue\""});
+        write({"op", "remove", "or:tags", "\"red\""});
+        reads("or:tags", "[\"blue\"]");
+        write({"op", "here", "pr:page", R"({"name":"Ann"})"});
+        reads("pr:page", "Ann");
+        write({"op", "map", "cm:page", "title", "set", "\"One\""});
+        write({"op", "map", "cm:page", "views", "incr", "4"});
+        reads("cm:page", "\"One\"");
+        reads("cm:page", "\"total\":4");
+        write({"op", "raw", "gc:views", R"({"GCounter":{"client_id":7,"amount":3}})"});
+        reads("gc:views", "\"total\":9");
+    }
+
+    void ctl_edits_a_text_by_position() {
+        start();
+        write({"op", "insert", "rga:note", "0", "Hallo W\u00e4lt"});
+        write({"op", "delete", "rga:note", "1"});
+        write({"op", "insert", "rga:note", "1", "e"});
+        write({"op", "insert", "rga:note", "5", ", dear"});
+        reads("rga:note", "\"Hello, dear W\u00e4lt\"");
+        write({"op", "delete", "rga:note", "5", "6"});
+        reads("rga:note", "\"Hello W\u00e4lt\"");
+        assert_failed(demo({"op", "insert", "rga:note", "11", "!"}), "position 11: expected at most 10");
+        assert_failed(demo({"op", "delete", "rga:note", "8", "3"}), "behind position 8 there are 2 characters");
+    }
+
+    void ctl_says_what_is_wrong_with_an_op() {
+        start();
+        assert_failed(demo({"op", "inrc", "gc:views"}), "inrc: unknown op; did you mean 'incr'?");
+        assert_failed(demo({"stats"}), "stats: unknown command; did you mean 'status'?");
+        assert_failed(demo({"op", "incr"}), "incr: expected KEY [N], found 0 operands");
+        assert_failed(demo({"op", "incr", "gc:views", "x"}), "amount 'x': expected a whole number");
+        assert_failed(demo({"op", "set", "lw:title", "Draft"}), "a string needs its double quotes");
+        assert_failed(demo({"op", "raw", "gc:views", R"({"GCounter":{"client_id":7}})"}), "\"amount\"");
+        assert_failed(demo({"op", "remove", "or:tags", "1"}), "or:tags: holds no 1");
+        assert_failed(ctl({"op", "incr", "gc:views"}), "--namespace is missing");
+        write({"incr", "gc:views"});
+        assert_failed(demo({"op", "insert", "gc:views", "0", "x"}), "not of the type that this op is for");
     }
 };
 

@@ -91,10 +91,10 @@ Result<void> fill(Context& context, const std::string& room, const std::string& 
     return {};
 }
 
-// How many states the node has projected for clients, by its metrics; absent if it does not say.
+// How many states the node has made ready for clients, by its metrics; absent if it does not say.
 std::optional<uint64_t> states_made(const Context& context) {
     const Result<std::string> page = context.node.fetch("GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n");
-    constexpr std::string_view name = "\nmeridian_states_encoded_total ";
+    constexpr std::string_view name = "\nmeridian_states_built_total ";
     const size_t at = page ? page->find(name) : std::string::npos;
     uint64_t value = 0;
     if (at == std::string::npos) return std::nullopt;
@@ -170,7 +170,7 @@ Result<Figures> measure_once(Context& context, Probe& probe, Sockets& probe_sock
     if (context.node.process()) figures.emplace_back("server_cpu_per_join_us", result->server_cpu_ns / 1e3 / joins);
     const auto states_after = states_made(context);
     if (states_before && states_after)
-        figures.emplace_back("states_encoded", static_cast<double>(*states_after - *states_before));
+        figures.emplace_back("states_built", static_cast<double>(*states_after - *states_before));
     add_latency(figures, "other_rooms_calm", calm);
     add_latency(figures, "other_rooms_storm", probe.latency());
     figures.emplace_back("p99_storm_by_calm", static_cast<double>(probe.latency().quantile_ns(0.99)) /

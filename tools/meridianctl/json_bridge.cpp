@@ -5,6 +5,10 @@
 #include <Poco/JSON/Array.h>
 #include <Poco/JSON/Object.h>
 #include <Poco/JSON/Parser.h>
+#include <sodium.h>
+
+#include <array>
+#include <optional>
 
 #include "base/json_writer.h"
 #include "base/msgpack.h"
@@ -15,13 +19,31 @@ namespace {
 
 constexpr unsigned depth_max = 64;  // bounds the recursion below
 
-void write_var(MsgpackWriter& writer, const Poco::Dynamic::Var& value) {
+// The bytes of 32 hexadecimal digits, with or without hyphens.
+std::optional<std::string> uuid_bytes(const std::string& text) {
+    std::array<unsigned char, 16> bytes{};
+    size_t size = 0;
+    const char* end = nullptr;
+    if (::sodium_hex2bin(bytes.data(), bytes.size(), text.data(), text.size(), "-", &size, &end) != 0 ||
+        size != bytes.size() || end != text.data() + text.size())
+        return std::nullopt;
+    return std::string(bytes.begin(), bytes.end());
+}
+
+// `tags`: strings that are UUIDs are written as bytes.
+void write_var(MsgpackWriter& writer, const Poco::Dynamic::Var& value, bool tags = false) {
     if (value.isEmpty()) {
         writer.nil();
     } else if (value.isBoolean()) {
         writer.boolean(value.convert<bool>());
     } else if (value.isString()) {
-        writer.string(value.convert<std::string>());
+        const std::string text = value.convert<std::string>();
+        const auto uuid = tags ? uuid_bytes(text) : std::nullopt;
+        if (uuid) {
+            writer.binary(*uuid);
+        } else {
+            writer.string(text);
+        }
     } else if (value.isInteger()) {
         if (value.isSigned() && value.convert<Poco::Int64>() < 0) {
             writer.signed_integer(value.convert<Poco::Int64>());
@@ -33,13 +55,13 @@ void write_var(MsgpackWriter& writer, const Poco::Dynamic::Var& value) {
     } else if (value.type() == typeid(Poco::JSON::Array::Ptr)) {
         const auto array = value.extract<Poco::JSON::Array::Ptr>();
         writer.array(array->size());
-        for (const Poco::Dynamic::Var& element : *array) write_var(writer, element);
+        for (const Poco::Dynamic::Var& element : *array) write_var(writer, element, tags);
     } else {
         const auto object = value.extract<Poco::JSON::Object::Ptr>();
         writer.map(object->size());
         for (const auto& member : *object) {
             writer.string(member.first);
-            write_var(writer, member.second);
+            write_var(writer, member.second, member.first == "tag" || member.first == "known_tags");
         }
     }
 }
@@ -106,7 +128,7 @@ void write_node(JsonWriter& json, const MsgpackNode& node) {
 
 }  // namespace
 
-Result<JsonValue> json_from_text(const std::string& text) {
+Result<std::string> msgpack_from_text(const std::string& text) {
     try {
         Poco::JSON::Parser parser;
         parser.setDepth(depth_max);
@@ -116,8 +138,16 @@ Result<JsonValue> json_from_text(const std::string& text) {
         std::string msgpack;
         MsgpackWriter writer(msgpack);
         write_var(writer, parsed->get(0));
-        return wire::decode_json_value(msgpack);
-    } catch (const Poco::Exception& error) { return Error{"'" + text + "' is not JSON: " + error.displayText()}; }
+        return msgpack;
+    } catch (const Poco::Exception& error) {
+        return Error{"'" + text + "' is not JSON (a string needs its double quotes): " + error.displayText()};
+    }
+}
+
+Result<JsonValue> json_from_text(const std::string& text) {
+    const Result<std::string> msgpack = msgpack_from_text(text);
+    if (!msgpack) return msgpack.error();
+    return wire::decode_json_value(*msgpack);
 }
 
 Result<std::string> text_from_msgpack(std::string_view msgpack) {

@@ -10,6 +10,8 @@
 namespace meridian::ctl {
 
 Result<JsonValue> json_from_text(const std::string& text);
+// For ops: what is named tag or known_tags and looks like a UUID becomes its bytes.
+Result<std::string> msgpack_from_text(const std::string& text);
 
 // Any MessagePack value as JSON: bytes as hexadecimal strings, numeric map keys as decimal strings.
 Result<std::string> text_from_msgpack(std::string_view msgpack);
