@@ -90,15 +90,21 @@ struct WriteRequest {
 
 struct ItemOutcome {
     bool changed = false;
-    std::optional<crdt::Conflict> conflict;
     DeltaFramePtr delta;  // the client delta that tells the op's own effect, null when there was none
+};
+
+// Of a write to a register that another client had written meanwhile.
+struct KeyConflict {
+    std::string key;
+    crdt::Conflict conflict;
 };
 
 struct WriteOutcome {
     Status status = Status::ok;
     std::string text;
-    size_t rejected_item = 0;        // when rejected: index of the first offending item
-    std::vector<ItemOutcome> items;  // when ok: one each
+    size_t rejected_item = 0;            // when rejected: index of the first offending item
+    std::vector<ItemOutcome> items;      // when ok: one each
+    std::vector<KeyConflict> conflicts;  // in the order of the items
 };
 
 struct UndoRequest {

@@ -76,9 +76,10 @@ private:
     // shard_write.cpp
     Progress write_once(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
     void look_up_record(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
+    bool are_resident(const WriteRequest& request);
     Progress write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
     bool overloaded() const;
-    void execute_write(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
+    void execute_write(const WriteRequest& request, WriteDone completion);
     std::optional<WriteOutcome> refuse_write(const WriteRequest& request) const;
     std::optional<WriteOutcome> check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
                                             uint64_t now_ms) const;

@@ -104,17 +104,28 @@ Progress ShardImpl::write(WriteRequest request, std::function<void(WriteOutcome)
               }});
         return Progress::executed;
     }
+    if (request.idempotency_key.empty() && are_resident(request)) {
+        execute_write(request, std::move(completion));
+        return Progress::executed;
+    }
     size_t bytes = 0;
     for (const WriteItem& item : request.items) bytes += 2 * (item.op_bytes.size() + item.key.size());
     const std::shared_ptr<WriteRequest> shared = counted(std::move(request), bytes, waiting_bytes_);
     return shared->idempotency_key.empty() ? write_on_keys(shared, completion) : write_once(shared, completion);
 }
 
+bool ShardImpl::are_resident(const WriteRequest& request) {
+    return std::all_of(request.items.begin(), request.items.end(), [&](const WriteItem& item) {
+        const KeySlot* slot = table_.find(request.namespace_name, item.key);
+        return slot != nullptr && slot->phase != KeySlot::Phase::loading;
+    });
+}
+
 Progress ShardImpl::write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
     std::vector<KeyName> names;
     names.reserve(request->items.size());
     for (const WriteItem& item : request->items) names.push_back({request->namespace_name, item.key});
-    return with_keys(std::move(names), [this, request, completion] { execute_write(request, completion); });
+    return with_keys(std::move(names), [this, request, completion] { execute_write(*request, completion); });
 }
 
 // With an Idempotency-Key: the first request's answer if the store has one, else the write itself. Twins go one after
@@ -171,10 +182,13 @@ std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, 
     return std::nullopt;
 }
 
-void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
+void ShardImpl::execute_write(const WriteRequest& request, WriteDone completion) {
     const uint64_t now_ms = time_ms();
     const auto answer_now = [this, &completion](WriteOutcome outcome, uint64_t ticket) {
-        hold({ticket, nullptr, {}, [completion, outcome = std::move(outcome)](Durability durability) {
+        hold({ticket,
+              nullptr,
+              {},
+              [completion = std::move(completion), outcome = std::move(outcome)](Durability durability) {
                   completion(durability == Durability::durable
                                  ? outcome
                                  : failed_write(status_of(durability), text_of(durability)));
@@ -187,17 +201,17 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
         return answer_now(failed_write(Status::unavailable, env_.committer.failure()), 0);
     }
     std::vector<KeySlot*> slots;
-    slots.reserve(request->items.size());
+    slots.reserve(request.items.size());
     uint64_t ticket = 0;
-    for (const WriteItem& item : request->items) {
-        slots.push_back(&resident(request->namespace_name, item.key));
+    for (const WriteItem& item : request.items) {
+        slots.push_back(&resident(request.namespace_name, item.key));
         if (slots.back()->phase == KeySlot::Phase::corrupt) {
             statistics_.refused.fetch_add(1, std::memory_order_relaxed);
             return answer_now(failed_write(Status::corrupt, slots.back()->error), 0);
         }
         ticket = std::max(ticket, slots.back()->ticket);
     }
-    if (auto rejected = check_items(*request, slots, now_ms)) {
+    if (auto rejected = check_items(request, slots, now_ms)) {
         statistics_.rejected.fetch_add(1, std::memory_order_relaxed);
         return answer_now(*std::move(rejected), ticket);
     }
@@ -211,25 +225,25 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
     std::vector<Change> changes;
     Held held;
     WriteOutcome outcome;
-    outcome.items.resize(request->items.size());
-    for (size_t i = 0; i < request->items.size(); ++i) {
-        const WriteItem& item = request->items[i];
+    outcome.items.resize(request.items.size());
+    for (size_t i = 0; i < request.items.size(); ++i) {
+        const WriteItem& item = request.items[i];
         const crdt::EntryStamp stamp{env_.stamps.next_stamp(), env_.committer.incarnation()};
         crdt::KeyApplied applied = slots[i]->key.apply(item.op, item.ttl_ms, {stamp, env_.stamps});
         ItemOutcome& item_outcome = outcome.items[i];
         item_outcome.changed = applied.changed;
-        item_outcome.conflict = applied.conflict;
+        if (applied.conflict) outcome.conflicts.push_back({item.key, *std::move(applied.conflict)});
         for (size_t v = 0; v < applied.views.size(); ++v) {
             held.frames.push_back(std::make_shared<DeltaFrame>(item.key, std::move(applied.views[v])));
             if (v == applied.own_view) item_outcome.delta = held.frames.back();
         }
         if (applied.changed) changes.push_back({i, stamp, std::move(applied)});
     }
-    statistics_.accepted.fetch_add(request->items.size(), std::memory_order_relaxed);
+    statistics_.accepted.fetch_add(request.items.size(), std::memory_order_relaxed);
     if (changes.empty()) {
-        if (request->idempotency_key.empty()) return answer_now(std::move(outcome), ticket);
+        if (request.idempotency_key.empty()) return answer_now(std::move(outcome), ticket);
         // What changes nothing now could change something when it is repeated.
-        return answer_recorded(*request, std::move(outcome), completion);
+        return answer_recorded(request, std::move(outcome), completion);
     }
 
     Submission submission;
@@ -238,18 +252,18 @@ void ShardImpl::execute_write(const std::shared_ptr<WriteRequest>& request, cons
     for (size_t c = 0; c < changes.size(); ++c) {
         const Change& change = changes[c];
         KeySlot& slot = *slots[change.item];
-        submission.entries.push_back(make_entry(slot, change.applied, change.stamp, request->source, request->client_id,
-                                                request->items[change.item].op_bytes, request->idempotency_key,
+        submission.entries.push_back(make_entry(slot, change.applied, change.stamp, request.source, request.client_id,
+                                                request.items[change.item].op_bytes, request.idempotency_key,
                                                 changes.size() - 1 - c));
         changed.push_back(&slot);
     }
-    if (!request->idempotency_key.empty()) {
+    if (!request.idempotency_key.empty()) {
         submission.metadata.push_back(
-            {idempotency_name(*request), encode_idempotency(make_idempotency(*request, outcome, now_ms))});
+            {idempotency_name(request), encode_idempotency(make_idempotency(request, outcome, now_ms))});
     }
     held.ticket = submit(std::move(submission), changed);
-    held.namespace_name = std::make_shared<std::string>(request->namespace_name);
-    held.done = [completion, outcome = std::move(outcome)](Durability durability) mutable {
+    held.namespace_name = std::make_shared<std::string>(request.namespace_name);
+    held.done = [completion = std::move(completion), outcome = std::move(outcome)](Durability durability) mutable {
         completion(durability == Durability::durable ? std::move(outcome)
                                                      : failed_write(status_of(durability), text_of(durability)));
     };

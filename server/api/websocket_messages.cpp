@@ -1,5 +1,7 @@
 #include "api/websocket_messages.h"
 
+#include <algorithm>
+
 #include "api/drift.h"
 #include "auth/token.h"
 #include "net/websocket_connection.h"
@@ -172,22 +174,24 @@ private:
     // `acknowledge(connection, changes, deltas)` sends the acknowledgement; conflicts have gone before it.
     template <class Acknowledge>
     void write(node::WriteRequest request, Acknowledge acknowledge) {
-        std::vector<std::string> keys;
-        for (const node::WriteItem& item : request.items) keys.push_back(item.key);
         const uint64_t number = connection_.begin_reply();
-        auto completion = [number, acknowledge, keys = std::move(keys)](WebSocketConnection& connection,
-                                                                        node::WriteOutcome outcome) {
+        auto completion = [number, acknowledge](WebSocketConnection& connection, node::WriteOutcome outcome) {
+            const auto deltas = static_cast<uint64_t>(
+                std::count_if(outcome.items.begin(), outcome.items.end(),
+                              [](const node::ItemOutcome& item) { return item.delta != nullptr; }));
+            if (outcome.status == node::Status::ok && outcome.conflicts.empty()) {
+                return connection.complete_reply(
+                    number, [acknowledge, deltas](WebSocketConnection& then) { acknowledge(then, deltas, deltas); });
+            }
             connection.complete_reply(number,
-                                      [acknowledge, keys, outcome = std::move(outcome)](WebSocketConnection& then) {
+                                      [acknowledge, deltas, outcome = std::move(outcome)](WebSocketConnection& then) {
                                           if (outcome.status != node::Status::ok)
                                               return then.send(error_of(outcome.status, outcome.text));
-                                          uint64_t deltas = 0;
-                                          for (size_t i = 0; i < outcome.items.size(); ++i) {
-                                              if (outcome.items[i].delta) ++deltas;
-                                              // A conflict tells of another client's value, which only a reader of the
-                                              // key may know.
-                                              if (outcome.items[i].conflict && then.may_read(keys[i]))
-                                                  then.send(wire::ConflictMessage{keys[i], *outcome.items[i].conflict});
+                                          // A conflict tells of another client's value, which only a reader of the key
+                                          // may know.
+                                          for (const node::KeyConflict& each : outcome.conflicts) {
+                                              if (then.may_read(each.key))
+                                                  then.send(wire::ConflictMessage{each.key, each.conflict});
                                           }
                                           acknowledge(then, deltas, deltas);
                                       });

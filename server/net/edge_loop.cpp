@@ -21,6 +21,9 @@ constexpr size_t read_buffer_bytes = 64 << 10;
 constexpr int accepts_per_tick = 64;
 constexpr size_t sends_per_tick = 256;
 constexpr size_t sends_per_room = 64;
+// Large outputs: what one connection, and all together, are sent between two looks at everything else.
+constexpr size_t bulk_bytes_per_turn = 64 << 10;
+constexpr size_t bulk_bytes_per_tick = 256 << 10;
 // A room that produces faster than slices hand out is handed out whole.
 constexpr size_t batches_waiting_max = 64;
 constexpr int unsent_bytes_max = 128 << 10;
@@ -170,10 +173,11 @@ bool EdgeLoop::on_tick_end() {
         dirty_.swap(dirty);  // keeps its memory for the next tick
     }
     hand_out_batches();
+    send_bulk();
     closed_.clear();
     if (!emptied_rooms_.empty()) remove_empty_rooms();
     spread_.flush();
-    return !dirty_.empty() || !passing_rooms_.empty();
+    return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty();
 }
 
 void EdgeLoop::on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) {
@@ -231,6 +235,16 @@ void EdgeLoop::hand_out_batches() {
         });
         budget -= std::min(budget, given - slice);
         if (!over || room->pass_wanted()) passing_rooms_.push_back(room);
+    }
+}
+
+void EdgeLoop::send_bulk() {
+    size_t budget = bulk_bytes_per_tick;
+    for (size_t turns = bulk_.size(); turns > 0 && budget > 0; --turns) {
+        const ConnectionId id = bulk_.front();
+        bulk_.pop_front();
+        if (WebSocketConnection* connection = find_websocket(id))
+            budget -= std::min(budget, connection->send_bulk(bulk_bytes_per_turn));
     }
 }
 

@@ -101,6 +101,9 @@ public:
     // Settled at the end of the tick: replies emitted, output written.
     void mark_dirty(ConnectionId id) { dirty_.push_back(id); }
 
+    // The connection has a large output: it is sent a slice of it in this tick or a later one, in turn with others.
+    void queue_bulk(ConnectionId id) { bulk_.push_back(id); }
+
     // What goes between this loop and the others that have members of its rooms.
     RoomSpread& spread() { return spread_; }
     // Awareness: to every member of the room, in order with the deltas. At home.
@@ -141,6 +144,7 @@ private:
     void open(Room& room, RoomMessage message);
     void seal_and_pass_on(Room& room);
     void hand_out_batches();
+    void send_bulk();
     void remove_empty_rooms();
     void every_second();
     void check_drained();
@@ -152,6 +156,7 @@ private:
     ConnectionTable connections_;
     std::vector<std::unique_ptr<Connection>> closed_;
     std::vector<ConnectionId> dirty_;
+    std::deque<ConnectionId> bulk_;
     std::unordered_map<std::string, std::unique_ptr<Room>> rooms_;
     std::vector<Room*> open_rooms_;           // rooms with an open batch
     std::deque<Room*> passing_rooms_;         // rooms with batches to hand out

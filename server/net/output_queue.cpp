@@ -54,14 +54,15 @@ void OutputQueue::advance(size_t count) {
     }
 }
 
-OutputQueue::Flush OutputQueue::flush(int fd, bool& written) {
+OutputQueue::Flush OutputQueue::flush(int fd, bool& written, size_t bytes_max) {
     written = false;
     while (!empty()) {
+        if (bytes_max == 0) return Flush::more;
         std::array<iovec, pieces_per_write> parts{};
         size_t count = 0;
         size_t offered = 0;
-        for (size_t i = head_; i < pieces_.size() && count < parts.size(); ++i) {
-            const std::string_view rest = pieces_[i].rest();
+        for (size_t i = head_; i < pieces_.size() && count < parts.size() && offered < bytes_max; ++i) {
+            const std::string_view rest = pieces_[i].rest().substr(0, bytes_max - offered);
             if (rest.empty()) continue;
             parts[count].iov_base = const_cast<char*>(rest.data());  // sendmsg does not write there
             parts[count++].iov_len = rest.size();
@@ -77,6 +78,7 @@ OutputQueue::Flush OutputQueue::flush(int fd, bool& written) {
         }
         written = written || sent > 0;
         advance(static_cast<size_t>(sent));
+        bytes_max -= static_cast<size_t>(sent);
         // A short write means a full socket buffer: the next attempt would only say so again.
         if (static_cast<size_t>(sent) < offered) return Flush::blocked;
     }

@@ -18,7 +18,7 @@ using SharedBytes = std::shared_ptr<const std::string>;
 class OutputQueue {
 public:
     enum class Kind : uint8_t { reply, delta };
-    enum class Flush : uint8_t { done, blocked, failed };
+    enum class Flush : uint8_t { done, blocked, more, failed };
 
     void push(Kind kind, SharedBytes bytes);
     void push(Kind kind, std::string_view bytes);
@@ -27,8 +27,9 @@ public:
     size_t bytes(Kind kind) const { return bytes_[static_cast<size_t>(kind)]; }
     size_t bytes() const { return bytes_[0] + bytes_[1]; }
 
-    // Writes as much as the socket takes. `written` tells whether there was progress.
-    Flush flush(int fd, bool& written);
+    // Writes as much as the socket takes, and not more than `bytes_max`: then there is `more`. `written` tells whether
+    // there was progress.
+    Flush flush(int fd, bool& written, size_t bytes_max = SIZE_MAX);
 
 private:
     struct Piece {

@@ -10,6 +10,8 @@
 namespace meridian::server {
 namespace {
 constexpr uint64_t close_timeout_us = 2'000'000;
+// Output from this size on is sent in turns.
+constexpr size_t bulk_bytes = 64 << 10;
 constexpr uint64_t fan_out_delay_us = 1'000'000;
 constexpr uint64_t awareness_window_us = 1'000'000;
 }  // namespace
@@ -54,6 +56,7 @@ Delivery::Limits WebSocketConnection::delivery_limits() const {
 
 void WebSocketConnection::on_ready(uint32_t events) {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) return edge_.close(id_);
+    if ((events & EPOLLOUT) != 0) blocked_ = false;
     if ((events & EPOLLIN) != 0) read_input();
     mark_dirty();
 }
@@ -266,20 +269,53 @@ void WebSocketConnection::broadcast(SharedBytes message) {
     });
 }
 
-void WebSocketConnection::settle() {
-    dirty_ = false;
-    catch_up();
-    emit_replies();
-    bool written = false;
-    const OutputQueue::Flush flushed = output_.flush(socket_.get(), written);
-    if (flushed == OutputQueue::Flush::failed) return edge_.close(id_);
+bool WebSocketConnection::flushed(OutputQueue::Flush result, bool written) {
+    blocked_ = result == OutputQueue::Flush::blocked;
+    if (result == OutputQueue::Flush::failed) {
+        edge_.close(id_);
+        return false;
+    }
     if (output_.empty()) {
         stalled_since_us_ = 0;
-        if (peer_closed_) return edge_.close(id_);
+        if (peer_closed_) {
+            edge_.close(id_);
+            return false;
+        }
         // Closing at once could reset the connection before the client has read our close frame.
         if (broken_) ::shutdown(socket_.get(), SHUT_WR);
     } else if (written || stalled_since_us_ == 0) {
         stalled_since_us_ = edge_.now_us();
+    }
+    return true;
+}
+
+size_t WebSocketConnection::send_bulk(size_t bytes_max) {
+    bulk_ = false;
+    const size_t before = output_.bytes();
+    bool written = false;
+    const OutputQueue::Flush result = output_.flush(socket_.get(), written, bytes_max);
+    const size_t sent = before - output_.bytes();
+    if (!flushed(result, written)) return sent;
+    if (result == OutputQueue::Flush::more) {
+        bulk_ = true;
+        edge_.queue_bulk(id_);
+    } else {
+        mark_dirty();
+    }
+    return sent;
+}
+
+void WebSocketConnection::settle() {
+    dirty_ = false;
+    catch_up();
+    emit_replies();
+    if (!blocked_ && output_.bytes() > bulk_bytes) {
+        if (!bulk_) edge_.queue_bulk(id_);
+        bulk_ = true;
+    } else if (!blocked_) {
+        bool written = false;
+        const OutputQueue::Flush result = output_.flush(socket_.get(), written);
+        if (!flushed(result, written)) return;
     }
     if (!input_.empty() && !broken_ && !reading_paused()) take_buffered_frames();
     if (draining_ && !closing_ && emitted_ == replies_.size())
@@ -291,7 +327,7 @@ void WebSocketConnection::settle() {
 void WebSocketConnection::update_interest() {
     uint32_t wanted = 0;
     if (!reading_paused()) wanted |= EPOLLIN;
-    if (!output_.empty()) wanted |= EPOLLOUT;
+    if (!output_.empty() && !bulk_) wanted |= EPOLLOUT;
     if (wanted == interest_) return;
     interest_ = wanted;
     edge_.loop().modify(socket_.get(), wanted, id_.token());

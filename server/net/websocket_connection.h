@@ -87,8 +87,11 @@ public:
 
     // Sends a close frame, then closes.
     void close(uint16_t code, std::string_view reason);
-    // Hands out what is due: deltas, replies, output. May close the connection.
+    // Hands out what is due: deltas, replies, output. May close the connection. A large output is not written here: it
+    // takes turns with others, by send_bulk().
     void settle();
+    // Writes a part of a large output; returns its size. May close the connection.
+    size_t send_bulk(size_t bytes_max);
 
 private:
     struct Reply {
@@ -102,6 +105,8 @@ private:
     void take_buffered_frames();
     bool reading_paused() const;
     bool catch_up();
+    // Deals with what flushing the output has come to. False if the connection is closed now.
+    bool flushed(OutputQueue::Flush result, bool written);
     void emit_replies();
     void resync_missed();
     void update_interest();
@@ -138,6 +143,8 @@ private:
     bool broken_ = false;       // the client broke the protocol: what else it sends is read away
     bool draining_ = false;
     bool dirty_ = false;
+    bool bulk_ = false;     // waits for its turn of send_bulk
+    bool blocked_ = false;  // the socket takes no more for now
 };
 
 template <class Outcome, class Call, class Then>
