@@ -23,8 +23,6 @@
 namespace meridian::server {
 namespace {
 
-constexpr std::chrono::seconds child_time_max(10);
-
 struct Flag {
     uint32_t bit;
     const char* name;
@@ -155,8 +153,8 @@ Result<std::string> load_and_describe(const std::string& path, const Describe& h
 }
 
 // All that is written until the other end is closed; nothing if that takes too long.
-std::optional<std::string> read_all(int in) {
-    const auto deadline = std::chrono::steady_clock::now() + child_time_max;
+std::optional<std::string> read_all(int in, std::chrono::milliseconds time_max) {
+    const auto deadline = std::chrono::steady_clock::now() + time_max;
     std::string text;
     for (;;) {
         const auto left =
@@ -171,7 +169,7 @@ std::optional<std::string> read_all(int in) {
     }
 }
 
-Result<std::string> inspect(const std::string& path, const Describe& how) {
+Result<std::string> inspect(const std::string& path, const Describe& how, std::chrono::milliseconds time_max) {
     const auto failure = [&path](const std::string& what) { return Error{"plug-in " + path + ": " + what}; };
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return failure(std::string("no pipe: ") + std::strerror(errno));
@@ -181,12 +179,12 @@ Result<std::string> inspect(const std::string& path, const Describe& how) {
     if (child < 0) return failure(std::string("no process: ") + std::strerror(errno));
     if (child == 0) report_from_child(out.get(), path, how);
     out.reset();
-    const std::optional<std::string> report = read_all(in.get());
+    const std::optional<std::string> report = read_all(in.get(), time_max);
     if (!report) ::kill(child, SIGKILL);
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
     if (!report) {
-        return failure("loading it took more than " + std::to_string(child_time_max.count()) + " s, it was given up");
+        return failure("loading it took more than " + std::to_string(time_max.count()) + " ms, it was given up");
     }
     if (WIFSIGNALED(status)) {
         return failure("loading it ended the process by signal " + std::to_string(WTERMSIG(status)) + " (" +
@@ -220,14 +218,15 @@ std::vector<std::string> plugin_directories(const std::string& plugin_path) {
     return directories;
 }
 
-Result<std::string> describe_plugin(const std::string& file_or_name, const std::vector<std::string>& directories) {
+Result<std::string> describe_plugin(const std::string& file_or_name, const std::vector<std::string>& directories,
+                                    std::chrono::milliseconds time_max) {
     std::string path = file_or_name;
     if (path.find('/') == std::string::npos && !is_shared_object(path)) {
         const auto found = plugin::find_plugin(path, directories);
         if (!found) return found.error();
         path = *found;
     }
-    return inspect(std::filesystem::absolute(path).lexically_normal().string(), describe);
+    return inspect(std::filesystem::absolute(path).lexically_normal().string(), describe, time_max);
 }
 
 std::string list_plugins(const std::vector<std::string>& directories) {
@@ -242,7 +241,8 @@ std::string list_plugins(const std::vector<std::string>& directories) {
         }
         std::sort(files.begin(), files.end());
         for (const std::string& file : files) {
-            const auto line = inspect(std::filesystem::absolute(file).string(), describe_in_line);
+            const auto line =
+                inspect(std::filesystem::absolute(file).string(), describe_in_line, plugin_check_time_max);
             out += line ? *line : "refused: " + line.error().message + "\n";
         }
     }

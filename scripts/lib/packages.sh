@@ -16,6 +16,7 @@ packages_test=(
     libcppunit-dev librapidcheck-dev
     clang-14 libclang-rt-14-dev llvm-14  # second compiler; libFuzzer; symbols in its reports
     clang-format-14
+    systemd  # systemd-analyze
 )
 
 # Prints those of the named packages that are not installed.

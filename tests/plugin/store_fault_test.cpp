@@ -1,11 +1,48 @@
 // store-kv over a file system that fails: what was acknowledged stays, what was not committed did not happen, and each
 // kind of failure gets its documented answer.
 #include <cppunit/extensions/HelperMacros.h>
+#include <dlfcn.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
 
 #include "descriptor.h"
 #include "faulty_file_system.h"
 #include "store.h"
 #include "store_fixture.h"
+
+namespace {
+
+// What becomes of the writes of LMDB, which does its own I/O: this program's functions come before those of the system.
+enum class DatabaseWrites { work, fail_at_root, are_short };
+std::atomic<DatabaseWrites> database_writes{DatabaseWrites::work};
+constexpr size_t root_size = 120;  // of a meta page, what LMDB writes
+constexpr size_t page_size = 4096;
+
+}  // namespace
+
+extern "C" ssize_t pwrite(int file, const void* bytes, size_t size, off_t offset);
+ssize_t pwrite(int file, const void* bytes, size_t size, off_t offset) {
+    using Function = ssize_t (*)(int, const void*, size_t, off_t);
+    static const auto real = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "pwrite"));
+    if (size == root_size && database_writes == DatabaseWrites::fail_at_root) {
+        errno = EIO;
+        return -1;
+    }
+    if (size == page_size && database_writes == DatabaseWrites::are_short) return real(file, bytes, size / 2, offset);
+    return real(file, bytes, size, offset);
+}
+
+// Its way to write several pages at once.
+extern "C" ssize_t writev(int file, const iovec* parts, int count);
+ssize_t writev(int file, const iovec* parts, int count) {
+    using Function = ssize_t (*)(int, const iovec*, int);
+    static const auto real = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "writev"));
+    return real(file, parts, database_writes == DatabaseWrites::are_short ? 1 : count);
+}
 
 namespace meridian::test {
 namespace {
@@ -43,6 +80,8 @@ class StoreFaultTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(short_writes_are_continued);
     CPPUNIT_TEST(a_segment_that_cannot_be_removed_leaves_no_gap);
     CPPUNIT_TEST(an_unreadable_entry_is_an_error_of_its_key_alone);
+    CPPUNIT_TEST(a_database_whose_root_cannot_be_written_ends_writing_and_a_backup);
+    CPPUNIT_TEST(a_short_write_of_the_database_is_a_full_disk);
     CPPUNIT_TEST(any_call_may_fail_and_nothing_acknowledged_is_lost);
     CPPUNIT_TEST_SUITE_END();
 
@@ -51,7 +90,10 @@ class StoreFaultTest : public CppUnit::TestFixture {
 
 public:
     void setUp() override { faults = &files_; }
-    void tearDown() override { faults = nullptr; }
+    void tearDown() override {
+        faults = nullptr;
+        database_writes = DatabaseWrites::work;
+    }
 
     void a_failed_sync_ends_writing_and_leaves_reading() {
         TemporaryDirectory temporary;
@@ -155,6 +197,49 @@ public:
         CPPUNIT_ASSERT(store.read("room", "a").error.find("Input/output error") != std::string::npos);
         CPPUNIT_ASSERT_EQUAL(std::string(), store.read("room", "b").error);
         CPPUNIT_ASSERT_EQUAL(std::string(), store.read("room", "a").error);
+    }
+
+    void a_database_whose_root_cannot_be_written_ends_writing_and_a_backup() {
+        TemporaryDirectory temporary;
+        const std::string target = temporary.path() + "/backup";
+        const Section section{{"directory", temporary.path() + "/s"}, {"spare_segments", "0"}};
+        auto store = open_store(host_, section, faulty_plugin());
+        store.put("room", "a", "x");
+        // Seconds of backup.
+        const std::string large(8 << 20, 's');
+        for (const char* key : {"a", "b", "c", "d", "e", "f"})
+            CPPUNIT_ASSERT_EQUAL(std::string(), store.snapshot("room", key, 1, large));
+        Awaited<std::string> copied;
+        store->backup(target, copied.completion());
+        CPPUNIT_ASSERT(TestStore::eventually([&] { return std::filesystem::exists(target + "/snapshots/data.mdb"); }));
+        database_writes = DatabaseWrites::fail_at_root;
+        const std::string error = store.snapshot("room", "a", 1, "new");
+        CPPUNIT_ASSERT_MESSAGE(error, error.find("committing: Input/output error") != std::string::npos);
+        CPPUNIT_ASSERT(store->usage().failed);
+        const std::string backup_error = copied.get();
+        CPPUNIT_ASSERT_MESSAGE(backup_error, backup_error.find("failed while it was copied") != std::string::npos);
+        CPPUNIT_ASSERT(!std::filesystem::exists(target));
+        CPPUNIT_ASSERT_EQUAL(large, store.read("room", "b").snapshot.value_or("none"));
+        CPPUNIT_ASSERT(store.commit({{entry(2, "room", "a", "x")}, {}}).status == CommitStatus::not_committed);
+        database_writes = DatabaseWrites::work;
+        store->close();
+        auto again = open_store(host_, section, faulty_plugin());
+        CPPUNIT_ASSERT_EQUAL(large, again.read("room", "a").snapshot.value_or("none"));
+        CPPUNIT_ASSERT_EQUAL(std::string(), again.snapshot("room", "a", 1, "new"));
+    }
+
+    void a_short_write_of_the_database_is_a_full_disk() {
+        TemporaryDirectory temporary;
+        auto store =
+            open_store(host_, {{"directory", temporary.path() + "/s"}, {"spare_segments", "0"}}, faulty_plugin());
+        store.put("room", "a", "x");
+        database_writes = DatabaseWrites::are_short;
+        const std::string error = store.snapshot("room", "a", 1, "state");
+        CPPUNIT_ASSERT_MESSAGE(error, error.find("No space left on device") != std::string::npos);
+        CPPUNIT_ASSERT(!store->usage().failed);
+        database_writes = DatabaseWrites::work;
+        CPPUNIT_ASSERT_EQUAL(std::string(), store.snapshot("room", "a", 1, "state"));
+        CPPUNIT_ASSERT_EQUAL(std::string("state"), store.read("room", "a").snapshot.value_or("none"));
     }
 
     void any_call_may_fail_and_nothing_acknowledged_is_lost() {

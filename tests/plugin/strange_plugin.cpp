@@ -102,6 +102,12 @@ meridian_store_functions without_commit() {
     return functions;
 }
 
+#ifdef STRANGE_HANGING_LOAD
+__attribute__((constructor)) void hang() {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+#endif
+
 #ifdef STRANGE_CRASHING_LOAD
 __attribute__((constructor)) void crash() {
     std::raise(SIGABRT);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "plugin_report.h"
 #include "server_process.h"
 
 namespace meridian::test {
@@ -17,6 +18,7 @@ class PluginReportTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(check_finds_a_plugin_by_its_name);
     CPPUNIT_TEST(check_says_why_a_plugin_is_refused);
     CPPUNIT_TEST(check_outlives_a_plugin_that_crashes_when_it_is_loaded);
+    CPPUNIT_TEST(check_gives_up_on_a_plugin_that_hangs_when_it_is_loaded);
     CPPUNIT_TEST(list_has_a_line_for_each_file);
     CPPUNIT_TEST(list_says_where_it_looked_if_it_found_nothing);
     CPPUNIT_TEST_SUITE_END();
@@ -54,6 +56,14 @@ public:
     void check_outlives_a_plugin_that_crashes_when_it_is_loaded() {
         must_have(check(STRANGE_CRASHING_LOAD_PATH), 1,
                   {"plug-in " STRANGE_CRASHING_LOAD_PATH ": loading it ended the process by signal 6 (Aborted)"});
+    }
+
+    void check_gives_up_on_a_plugin_that_hangs_when_it_is_loaded() {
+        const auto described = server::describe_plugin(STRANGE_HANGING_LOAD_PATH, {}, std::chrono::milliseconds(300));
+        CPPUNIT_ASSERT(!described.ok());
+        CPPUNIT_ASSERT_EQUAL(
+            std::string("plug-in " STRANGE_HANGING_LOAD_PATH ": loading it took more than 300 ms, it was given up"),
+            described.error().message);
     }
 
     void list_has_a_line_for_each_file() {
