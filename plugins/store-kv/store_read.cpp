@@ -154,7 +154,6 @@ size_t KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, 
 }
 
 meridian_status KvStore::read_log(uint64_t from_position, uint64_t entries_max, uint64_t bytes_max, abi::LogSink sink) {
-    if (entries_max == 0) return MERIDIAN_INVALID;
     return readers_.submit([this, sink, from_position, entries_max, bytes_max](bool cancelled) {
         if (cancelled) return sink.done(MERIDIAN_CANCELLED, {}, from_position);
         uint64_t floor = 0;

@@ -42,8 +42,7 @@ Result<bool> KvStore::collect_names(const std::string& prefix, const std::string
 
 meridian_status KvStore::scan_keys(std::string_view namespace_name, const meridian_key_name* after, uint64_t count_max,
                                    abi::NameSink sink) {
-    if (count_max == 0 || (!namespace_name.empty() && !abi::valid_namespace(abi::bytes(namespace_name))))
-        return MERIDIAN_INVALID;
+    if (!namespace_name.empty() && !abi::valid_namespace(abi::bytes(namespace_name))) return MERIDIAN_INVALID;
     std::string prefix;
     if (!namespace_name.empty()) prefix = join_name(namespace_name, {});
     std::string start;
@@ -64,7 +63,6 @@ meridian_status KvStore::scan_keys(std::string_view namespace_name, const meridi
 }
 
 meridian_status KvStore::scan_due(uint64_t until_ms, uint64_t count_max, abi::NameSink sink) {
-    if (count_max == 0) return MERIDIAN_INVALID;
     const auto count = static_cast<size_t>(std::min<uint64_t>(count_max, page_count_max));
     return readers_.submit([this, sink, until_ms, count](bool cancelled) {
         if (cancelled) return sink.done(MERIDIAN_CANCELLED);
@@ -153,7 +151,7 @@ meridian_status KvStore::read_metadata(const meridian_bytes* names, uint64_t cou
 
 meridian_status KvStore::scan_metadata(std::string_view prefix, std::string_view after, uint64_t count_max,
                                        abi::MetadataSink sink) {
-    if (count_max == 0 || prefix.size() > abi::metadata_name_bytes_max || after.size() > abi::metadata_name_bytes_max)
+    if (prefix.size() > abi::metadata_name_bytes_max || after.size() > abi::metadata_name_bytes_max)
         return MERIDIAN_INVALID;
     const auto count = static_cast<size_t>(std::min<uint64_t>(count_max, page_count_max));
     return readers_.submit(
