@@ -25,7 +25,8 @@
 namespace meridian::load {
 namespace {
 
-constexpr uint64_t token_ttl_ms = 7ULL * 24 * 3600 * 1000;
+constexpr uint64_t day_ms = 24ULL * 3600 * 1000;
+constexpr uint64_t token_days = 8;
 constexpr uint64_t start_timeout_ns = 60'000'000'000;
 constexpr int stop_timeout_ms = 10'000;
 
@@ -192,7 +193,8 @@ std::string Node::token(const std::string& namespace_name, uint64_t client_id) c
     server::Claims claims;
     claims.namespace_name = namespace_name;
     claims.client_id = client_id;
-    claims.expires_at_ms = server::SystemClock().wall_ms() + token_ttl_ms;
+    // Whole days, so that the next run makes the same tokens and the node knows them.
+    claims.expires_at_ms = (server::SystemClock().wall_ms() / day_ms + token_days) * day_ms;
     claims.permissions.read = {{"*", server::op_mask_all, {}}};
     claims.permissions.write = claims.permissions.read;
     claims.permissions.requests_per_second = UINT32_MAX;
