@@ -1,5 +1,7 @@
 #include "lmdb_check.h"
 
+#include <algorithm>
+
 namespace meridian::store_kv {
 namespace {
 
@@ -64,7 +66,7 @@ private:
             if (!count) return damaged(count.error());
             claim(node.overflow, *count, name);
             large_pages += *count;
-            report_.whole = report_.whole && pace_(page_header_size);
+            report_.whole = report_.whole && pace_(file_.page_size());
             return report_.whole;
         };
         const auto walked = tree.walk({}, visitor);
@@ -118,9 +120,13 @@ Result<void> check_free_list(const DatabaseView& view, const std::function<Resul
     return walked ? out : Result<void>(walked.error());
 }
 
-uint64_t tree_pages(const DatabaseView& view, const std::vector<Table>& tables) {
+uint64_t pages_to_check(const DatabaseView& view, const std::vector<Table>& tables) {
     uint64_t pages = view.meta.free.branch_pages + view.meta.free.leaf_pages;
-    for (const Table& table : tables) pages += table.info.branch_pages + table.info.leaf_pages;
+    for (const Table& table : tables) {
+        // Of a large value the first page.
+        const uint64_t large_values = std::min(table.info.entries, table.info.overflow_pages);
+        pages += table.info.branch_pages + table.info.leaf_pages + large_values;
+    }
     return pages;
 }
 

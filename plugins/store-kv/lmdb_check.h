@@ -29,7 +29,7 @@ StructureReport check_structure(const PageFile& file, const DatabaseView& view, 
 // The list of free pages, and what leads to the tables: a few pages. Nothing may be written if this fails.
 Result<void> check_free_list(const DatabaseView& view, const std::function<Result<void>(PageNumber page)>& visit);
 
-// Pages that check_structure would read.
-uint64_t tree_pages(const DatabaseView& view, const std::vector<Table>& tables);
+// How many pages check_structure would read, or a few more.
+uint64_t pages_to_check(const DatabaseView& view, const std::vector<Table>& tables);
 
 }  // namespace meridian::store_kv

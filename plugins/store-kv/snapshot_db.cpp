@@ -11,8 +11,8 @@ namespace meridian::store_kv {
 namespace {
 
 constexpr int reopening_wait_ms = 5000;  // reads wait so long for a database that failed to be opened again
-// Databases with more pages in their trees are not looked at whole when they are opened: it would take longer than
-// recovery should.
+// Databases with more pages in their trees, and large values, are not looked at whole when they are opened: it would
+// take longer than recovery should.
 constexpr uint64_t pages_checked_max = 16384;
 constexpr const char* file_name = "/data.mdb";
 
@@ -84,7 +84,7 @@ Result<void> SnapshotDb::check_file() {
     auto tables = SnapshotTables::at(*file_, *meta);
     if (!tables) return tables.error();
     const std::vector<Table> list = tables->list();
-    const bool whole = tree_pages(tables->view, list) <= pages_checked_max;
+    const bool whole = pages_to_check(tables->view, list) <= pages_checked_max;
     if (auto checked = WriteGuard(std::move(*tables)).check_begin(); !checked) return checked;
     if (!whole) return {};
     StructureReport report = check_structure(*file_, make_view(*file_, *meta), list, [](uint64_t) { return true; });
