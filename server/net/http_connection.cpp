@@ -104,7 +104,7 @@ void HttpConnection::process_input() {
     bool more = true;
     while (more) {
         if (phase_ == Phase::head) {
-            more = !draining_ && answers_.size() < edge_.settings().http_pipeline && take_head();
+            more = !draining_ && !is_full() && take_head();
         } else {
             more = phase_ == Phase::body && take_body();
         }
@@ -327,8 +327,8 @@ void HttpConnection::settle() {
         if (phase_ == Phase::closing && !peer_finished_) shut_down_writing();
         if (peer_finished_ || (draining_ && phase_ == Phase::head)) return edge_.close(id_);
     }
-    // Answers have made room in the pipeline.
-    if (phase_ == Phase::head && !input_.empty() && answers_.size() < edge_.settings().http_pipeline) process_input();
+    // Answers have made room in the pipeline, or the client has read some.
+    if (phase_ == Phase::head && !input_.empty() && !is_full()) process_input();
     update_interest();
 }
 
@@ -343,9 +343,13 @@ void HttpConnection::shut_down_writing() {
     phase_since_us_ = edge_.now_us();
 }
 
+bool HttpConnection::is_full() const {
+    return answers_.size() >= edge_.settings().http_pipeline ||
+           output_.bytes() > edge_.settings().connection_queue_bytes;
+}
+
 void HttpConnection::update_interest() {
-    const bool full =
-        answers_.size() >= edge_.settings().http_pipeline || phase_ == Phase::upgrading || phase_ == Phase::closing;
+    const bool full = (phase_ == Phase::head && is_full()) || phase_ == Phase::upgrading || phase_ == Phase::closing;
     uint32_t wanted = 0;
     if (!full && !peer_finished_) wanted |= EPOLLIN;
     if (!output_.empty()) wanted |= EPOLLOUT;
@@ -363,7 +367,10 @@ void HttpConnection::on_second(uint64_t now_us) {
     if (phase_ == Phase::lingering && now_us > phase_since_us_ + linger_us) return edge_.close(id_);
     if (!answers_.empty() && phase_ != Phase::body) return;  // the client waits for us
     if (phase_ == Phase::head) {
-        if (input_.empty()) {
+        // A client that is still reading is not idle, and until it has read we may not be reading its next head.
+        if (!output_.empty()) {
+            phase_since_us_ = now_us;
+        } else if (input_.empty()) {
             if (older_than(phase_since_us_, settings.idle_timeout_ms)) edge_.close(id_);
         } else if (older_than(phase_since_us_, settings.head_timeout_ms)) {
             add_answer();

@@ -1,10 +1,11 @@
 // One HTTP/1.1 connection: reads requests, sends them to the loops that answer, writes the answers in the order of the
 // requests.
 //
-// Keep-alive and pipelining: up to `limits.http_pipeline` requests are out at once, then reading pauses. Bodies come
-// with a length or in chunks, up to `limits.http_body_bytes`. A request that cannot be understood is answered and the
-// connection closed, after what the client is still sending has been read away for a moment (else the answer would be
-// lost to a reset). One thread: that of its loop.
+// Keep-alive and pipelining: up to `limits.http_pipeline` requests are out at once, and no further one is taken while
+// more than `limits.connection_queue_bytes` of answers wait to be read. Bodies come with a length or in chunks, up to
+// `limits.http_body_bytes`. A request that cannot be understood is answered and the connection closed, after what the
+// client is still sending has been read away for a moment (else the answer would be lost to a reset). One thread: that
+// of its loop.
 #pragma once
 
 #include <cstdint>
@@ -64,6 +65,9 @@ private:
     // Answers the newest request at once; `close`: nothing further can be read from this connection.
     void answer_now(HttpResponse response, bool close);
     std::string answer_bytes(const Answer& answer);
+    // No further request is taken for now: too many wait for their answers, or too much of those for the client to
+    // read.
+    bool is_full() const;
     void finish_upgrade();
     void update_interest();
     void shut_down_writing();
