@@ -446,6 +446,12 @@ class ContractTest : public ServerFixture {
              {wire::OpMessage{"gc:a", counter_op(1), {}, {}, std::string(64, 's')}, 401, "invalid op signature"},
              {batch("gc:a", counter_op(1)), 401, "batch: op signature required for gc:a"},
              {batch("gc:a", counter_op(1), std::string(64, 's')), 401, "batch: invalid op signature for gc:a"}});
+        // An undo has no field for a signature, so none is asked for.
+        auto signer = websocket(*server_, token(signing));
+        signer.send(wire::UndoLww{"lw:none", hlc, nil});
+        CPPUNIT_ASSERT_EQUAL(std::string("entry has been overwritten by a concurrent write"),
+                             expect<wire::UndoSkipped>(signer).reason);
+        CPPUNIT_ASSERT_EQUAL(404, http(*server_, "GET", space + "/crdts/lw:none", token()).status);
         // More awareness than the limit allows in a second; how much got through is not told.
         auto socket = websocket(*server_, token());
         for (int i = 0; i < 3; ++i) socket.send(wire::AwarenessUpdate{"k", nil});
