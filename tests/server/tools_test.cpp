@@ -9,9 +9,11 @@ namespace meridian::test {
 
 class ToolsTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(ToolsTest);
+#ifdef MERIDIAN_BENCH_PROGRAM
     CPPUNIT_TEST(bench_measures_every_workload_on_a_node_that_it_starts);
     CPPUNIT_TEST(bench_drives_a_running_node_with_a_token);
     CPPUNIT_TEST(bench_says_what_is_wrong_with_its_command_line);
+#endif
     CPPUNIT_TEST(ctl_status_succeeds_only_if_the_node_is_ready);
     CPPUNIT_TEST(ctl_writes_each_type_by_its_friendly_form);
     CPPUNIT_TEST(ctl_edits_a_text_by_position);
@@ -19,29 +21,6 @@ class ToolsTest : public ServerFixture {
     CPPUNIT_TEST_SUITE_END();
 
 private:
-    // Few and short.
-    static ProgramResult bench(std::vector<std::string> arguments) {
-        std::vector<std::string> command = {MERIDIAN_BENCH, "--rounds", "1", "--seconds", "1", "--subscribers", "20"};
-        for (const char* word : {"--connections", "4", "--idle", "20", "--joins", "8", "--state-bytes", "20000"})
-            command.emplace_back(word);
-        command.insert(command.end(), arguments.begin(), arguments.end());
-        return run_program(command);
-    }
-
-    // One line of JSON in which each of these names appears.
-    static void assert_json_with(const ProgramResult& result, const std::vector<std::string>& names) {
-        CPPUNIT_ASSERT_EQUAL_MESSAGE(result.output, 0, result.status);
-        CPPUNIT_ASSERT_EQUAL(1L, std::count(result.output.begin(), result.output.end(), '\n'));
-        CPPUNIT_ASSERT_MESSAGE(result.output, is_compact_json(result.output.substr(0, result.output.size() - 1)));
-        for (const std::string& name : names)
-            CPPUNIT_ASSERT_MESSAGE(name + " in " + result.output,
-                                   result.output.find("\"" + name + "\"") != std::string::npos);
-    }
-
-    static void refused(const std::vector<std::string>& arguments, const std::string& why) {
-        assert_failed(bench(arguments), why);
-    }
-
     // With the signing key of the test's node, in a namespace.
     ProgramResult ctl(std::vector<std::string> words) {
         words.insert(words.begin(), MERIDIANCTL);
@@ -65,6 +44,31 @@ private:
         CPPUNIT_ASSERT_MESSAGE(result.output, result.output.find(why) != std::string::npos);
     }
 
+#ifdef MERIDIAN_BENCH_PROGRAM
+    // Few and short.
+    static ProgramResult bench(std::vector<std::string> arguments) {
+        std::vector<std::string> command = {MERIDIAN_BENCH_PROGRAM, "--rounds", "1", "--seconds", "1",
+                                            "--subscribers",        "20"};
+        for (const char* word : {"--connections", "4", "--idle", "20", "--joins", "8", "--state-bytes", "20000"})
+            command.emplace_back(word);
+        command.insert(command.end(), arguments.begin(), arguments.end());
+        return run_program(command);
+    }
+
+    // One line of JSON in which each of these names appears.
+    static void assert_json_with(const ProgramResult& result, const std::vector<std::string>& names) {
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(result.output, 0, result.status);
+        CPPUNIT_ASSERT_EQUAL(1L, std::count(result.output.begin(), result.output.end(), '\n'));
+        CPPUNIT_ASSERT_MESSAGE(result.output, is_compact_json(result.output.substr(0, result.output.size() - 1)));
+        for (const std::string& name : names)
+            CPPUNIT_ASSERT_MESSAGE(name + " in " + result.output,
+                                   result.output.find("\"" + name + "\"") != std::string::npos);
+    }
+
+    static void refused(const std::vector<std::string>& arguments, const std::string& why) {
+        assert_failed(bench(arguments), why);
+    }
+
     void bench_measures_every_workload_on_a_node_that_it_starts() {
         assert_json_with(bench({"--json", "--in-flight", "4", "all"}),
                          {"fan-out", "ops", "rest-read", "idle", "join-storm", "typing", "server_cpu_per_op_loopbacks",
@@ -86,6 +90,7 @@ private:
         refused({"--set", "server.lops=2", "ops"}, "did you mean 'server.loops'?");
         refused({}, "expected a workload: fan-out,");
     }
+#endif
 
     void ctl_status_succeeds_only_if_the_node_is_ready() {
         start();
