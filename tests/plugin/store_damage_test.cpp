@@ -76,6 +76,7 @@ class StoreDamageTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(no_damaged_place_ends_the_process_or_gives_wrong_values);
     CPPUNIT_TEST(a_damaged_key_does_not_look_like_one_that_does_not_exist);
     CPPUNIT_TEST(a_page_that_is_in_use_and_free_is_refused);
+    CPPUNIT_TEST(a_list_of_free_pages_that_is_damaged_in_use_is_not_followed);
     CPPUNIT_TEST(an_older_root_is_refused);
     CPPUNIT_TEST(keys_beside_a_damaged_page_are_written_and_removed);
     CPPUNIT_TEST_SUITE_END();
@@ -405,6 +406,31 @@ public:
         const auto store = try_open(host, {{"directory", damaged_}});
         CPPUNIT_ASSERT(!store.ok());
         CPPUNIT_ASSERT_MESSAGE(store.error().message, store.error().message.find(file_) != std::string::npos);
+    }
+
+    void a_list_of_free_pages_that_is_damaged_in_use_is_not_followed() {
+        make();
+        copy();
+        TestHost host;
+        auto store = open_store(host, {{"directory", damaged_}});
+        // Every list that is in a leaf says that it is longer than any memory.
+        const std::string content = read_file(file_);
+        const auto opened = tables_of(file_);
+        int lists = 0;
+        store_kv::TreeVisitor visitor;
+        visitor.row = [&](std::string_view key, const PageNode& node) {
+            const size_t row = content.find(std::string(key) + std::string(node.value));
+            if (node.value.empty() || row == std::string::npos) return true;
+            Damage{row + key.size() + 5, "\x7f"}.apply(file_);
+            ++lists;
+            return true;
+        };
+        CPPUNIT_ASSERT(opened.tables.view.free.walk({}, visitor).ok());
+        CPPUNIT_ASSERT(lists > 0);
+        const std::string error = store.snapshot("room", key_of(7), 0, "new");
+        CPPUNIT_ASSERT_MESSAGE(error, error.find(file_ + ": a list of") != std::string::npos);
+        CPPUNIT_ASSERT_EQUAL(state_of(7), store.read("room", key_of(7)).snapshot.value_or("none"));
+        store.put("room", "a", "goes on");
     }
 
     void an_older_root_is_refused() {
