@@ -99,7 +99,9 @@ class LimitsTest : public ServerFixture {
         auto answering = websocket(*server_, token());
         auto silent = websocket(*server_, token());
         std::string pings;
+        const uint64_t deadline_ms = now_ms() + 20'000;
         for (bool ended = false; !ended;) {
+            CPPUNIT_ASSERT_MESSAGE("the silent one is not closed", now_ms() < deadline_ms);
             CPPUNIT_ASSERT(answering.receive(50).ok());
             if (!silent.socket().poll(Poco::Timespan(0), Poco::Net::Socket::SELECT_READ)) continue;
             char buffer[16];
