@@ -70,7 +70,7 @@ void WebSocketConnection::read_input() {
         return;
     }
     received_us_ = edge_.now_us();
-    ping_sent_ = false;
+    ping_sent_us_ = 0;
     if (peer_closed_ || broken_) return;
     const auto size = static_cast<size_t>(got);
     if (!input_.empty()) {
@@ -346,14 +346,14 @@ void WebSocketConnection::on_second(uint64_t now_us) {
     // While we do not read, silence says nothing about the client.
     if (reading_paused()) {
         received_us_ = now_us;
-    } else if (now_us > received_us_ + 2 * ping_interval_us) {
-        edge_.close(id_);
-    } else if (!ping_sent_) {
+    } else if (ping_sent_us_ == 0) {
         std::string ping;
         append_message(ping, Opcode::ping, {});
         output_.push(OutputQueue::Kind::reply, ping);
-        ping_sent_ = true;
+        ping_sent_us_ = now_us;
         mark_dirty();
+    } else if (now_us >= ping_sent_us_ + ping_interval_us) {
+        edge_.close(id_);
     }
 }
 

@@ -133,11 +133,11 @@ private:
     uint64_t received_us_;           // last time anything came
     uint64_t stalled_since_us_ = 0;  // last progress of output that the socket does not take; 0 if nothing waits
     uint64_t closing_since_us_ = 0;
+    uint64_t ping_sent_us_ = 0;  // 0 if nothing is asked for
     uint64_t awareness_window_us_ = 0;
     uint32_t awareness_count_ = 0;
     uint32_t interest_ = 0;
     crdt::SequenceForm sequence_form_;
-    bool ping_sent_ = false;
     bool closing_ = false;      // a close frame is queued
     bool peer_closed_ = false;  // the client's close frame has come
     bool broken_ = false;       // the client broke the protocol: what else it sends is read away

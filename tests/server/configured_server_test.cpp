@@ -291,6 +291,7 @@ class ConfiguredServerTest : public ServerFixture {
         CPPUNIT_ASSERT(server.logs("listening address=unix:" + unix_path() + " "));
         for (const std::string& address : {server.address(), "unix:" + unix_path()})
             assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
+        CPPUNIT_ASSERT(server.logs("listening address=127.0.0.1:", 2));
         const size_t third = server.log().rfind("listening address=127.0.0.1:");
         CPPUNIT_ASSERT(third != server.log().find("listening address=127.0.0.1:"));
         const std::string address = server.log().substr(third + 18, server.log().find(' ', third + 18) - third - 18);

@@ -12,12 +12,12 @@ using namespace meridian;
 using namespace meridian::test;
 using server::Opcode;
 
-const std::string counter = "/v1/namespaces/room/crdts/gc:a";
+const std::string counter_path = "/v1/namespaces/room/crdts/gc:a";
 const std::string live = "GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n";
-const std::string empty_clock = std::string("\x81\xa7") + "entries\x80";
+const std::string no_entries_clock = std::string("\x81\xa7") + "entries\x80";
 
 std::string post_head(const std::string& headers) {
-    return "POST " + counter + "/ops HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token() + "\r\n" + headers +
+    return "POST " + counter_path + "/ops HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token() + "\r\n" + headers +
            "\r\n";
 }
 
@@ -102,7 +102,8 @@ class LimitsTest : public ServerFixture {
         const uint64_t deadline_ms = now_ms() + 20'000;
         for (bool ended = false; !ended;) {
             CPPUNIT_ASSERT_MESSAGE("the silent one is not closed", now_ms() < deadline_ms);
-            CPPUNIT_ASSERT(answering.receive(50).ok());
+            const auto received = answering.receive(50);
+            CPPUNIT_ASSERT_MESSAGE(received ? "" : received.error().message, received.ok());
             if (!silent.socket().poll(Poco::Timespan(0), Poco::Net::Socket::SELECT_READ)) continue;
             char buffer[16];
             const int got = silent.socket().receiveBytes(buffer, sizeof buffer);
@@ -169,7 +170,8 @@ class LimitsTest : public ServerFixture {
             assert_contains(large, "HTTP/1.1 413 ");
             assert_contains(large, "Failed to buffer the request body: length limit exceeded");
         }
-        CPPUNIT_ASSERT_EQUAL(400, http(*server_, "POST", counter + "/ops", token(), std::string(3000, '\xc1')).status);
+        CPPUNIT_ASSERT_EQUAL(400,
+                             http(*server_, "POST", counter_path + "/ops", token(), std::string(3000, '\xc1')).status);
         assert_well();
     }
 
@@ -268,7 +270,7 @@ class LimitsTest : public ServerFixture {
         }
         CPPUNIT_ASSERT_EQUAL(uint16_t{1013}, expect_close(slow));
         // Nothing of this reaches others.
-        writer.send(wire::Sync{"gc:none", empty_clock});
+        writer.send(wire::Sync{"gc:none", no_entries_clock});
         CPPUNIT_ASSERT_EQUAL(std::string("crdt not found"), expect<wire::ErrorMessage>(writer).message);
     }
 
@@ -280,11 +282,12 @@ class LimitsTest : public ServerFixture {
         const std::string bearer = issued.body.substr(10, issued.body.size() - 12);
         // All in one go, so that they fall into one second.
         std::string requests;
-        for (int i = 0; i < 50; ++i) requests += "GET " + counter + "?token=" + bearer + " HTTP/1.1\r\nHost: h\r\n\r\n";
+        for (int i = 0; i < 50; ++i)
+            requests += "GET " + counter_path + "?token=" + bearer + " HTTP/1.1\r\nHost: h\r\n\r\n";
         const std::string answers = raw_exchange(*server_, requests);
         assert_contains(answers, "HTTP/1.1 404 ");
         assert_contains(answers, "HTTP/1.1 429 Too Many Requests\r\n");
-        CPPUNIT_ASSERT_EQUAL(404, http(*server_, "GET", counter, token()).status);
+        CPPUNIT_ASSERT_EQUAL(404, http(*server_, "GET", counter_path, token()).status);
     }
 };
 

@@ -96,9 +96,14 @@ bool ServerProcess::is_running() {
     return process_ > 0;
 }
 
-bool ServerProcess::logs(const std::string& text) {
+bool ServerProcess::logs(const std::string& text, size_t times) {
+    const auto count = [&] {
+        size_t found = 0;
+        for (size_t at = text_.find(text); at != std::string::npos; at = text_.find(text, at + 1)) ++found;
+        return found;
+    };
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (text_.find(text) == std::string::npos) {
+    while (count() < times) {
         char buffer[4096];
         pollfd ready{log_, POLLIN, 0};
         const ssize_t got = ::poll(&ready, 1, 1000) == 1 ? ::read(log_, buffer, sizeof buffer) : 0;

@@ -25,8 +25,8 @@ public:
     // Waits for the end; the exit status, or 128 + the signal.
     int wait();
     bool is_running();
-    // Waits until its log says this, for 20 s at most.
-    bool logs(const std::string& text);
+    // Waits until its log says this, so many times, for 20 s at most.
+    bool logs(const std::string& text, size_t times = 1);
     // What has been read of its log.
     const std::string& log() const { return text_; }
 
