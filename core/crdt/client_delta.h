@@ -13,6 +13,9 @@
 
 namespace meridian::crdt {
 
+// Clients are sent a state with many entries in pieces of about this size.
+inline constexpr size_t client_delta_bytes_target = 1 << 20;
+
 struct GCounterClientDelta {
     std::vector<std::pair<uint64_t, uint64_t>> counters;  // client id -> total, ascending ids
     friend bool operator==(const GCounterClientDelta&, const GCounterClientDelta&) = default;

@@ -10,8 +10,6 @@ namespace meridian::crdt {
 namespace {
 
 constexpr unsigned element_depth_max = 1;
-// Clients are sent a full state in pieces of about this size.
-constexpr size_t frame_bytes_target = 1 << 20;
 // Of an element that keeps many tags, a reader that counts none needs only a few.
 constexpr size_t repeated_tags_max = 100;
 constexpr size_t tag_bytes_in_frame = sizeof(Tag) + 2;
@@ -25,7 +23,7 @@ public:
     using List = OrSetClientDelta::Elements OrSetClientDelta::*;
 
     void add(List list, const std::string& element, const Tag& tag) {
-        if (pieces_.empty() || bytes_ >= frame_bytes_target) start();
+        if (pieces_.empty() || bytes_ >= client_delta_bytes_target) start();
         auto& elements = pieces_.back().*list;
         if (elements.empty() || elements.back().first != element) {
             elements.emplace_back(element, std::vector<Tag>{});

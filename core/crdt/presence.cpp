@@ -12,8 +12,6 @@ namespace meridian::crdt {
 
 namespace {
 
-// Clients are sent many entries in pieces of about this size.
-constexpr size_t frame_bytes_target = 1 << 20;
 constexpr size_t entry_bytes_in_frame = 80;
 
 uint64_t counted_ttl_ms(uint64_t ttl_ms) {
@@ -51,9 +49,9 @@ using Change = std::pair<uint64_t, std::optional<PresenceClientEntry>>;
 void append_pieces(std::vector<PresenceClientDelta>& deltas, std::vector<Change>&& changes) {
     std::sort(changes.begin(), changes.end(),
               [](const Change& left, const Change& right) { return left.first < right.first; });
-    size_t bytes = frame_bytes_target;
+    size_t bytes = client_delta_bytes_target;
     for (Change& change : changes) {
-        if (bytes >= frame_bytes_target) {
+        if (bytes >= client_delta_bytes_target) {
             deltas.emplace_back();
             bytes = 0;
         }

@@ -10,9 +10,6 @@ namespace meridian::crdt {
 
 namespace {
 
-// What the usual heap and a red-black node add to an entry of a map.
-constexpr size_t node_overhead = 40;
-
 // Orders two different inserts of one id: absent origin first, then by origin, then by content.
 bool lesser_origin(const std::optional<Hlc>& left, const std::optional<Hlc>& right) {
     if (!left || !right) return !left && right.has_value();
@@ -279,7 +276,7 @@ CompactionResult Rga::compact(const CompactionContext&) {
 
 size_t Rga::memory_bytes() const {
     return sizeof *this + sequence_.memory_bytes() + orphans_.memory_bytes() +
-           sent_origins_.size() * (2 * sizeof(Hlc) + node_overhead) + held_.size() * sizeof held_[0];
+           sent_origins_.size() * (2 * sizeof(Hlc) + tree_node_overhead_bytes) + held_.size() * sizeof held_[0];
 }
 
 }  // namespace meridian::crdt

@@ -5,13 +5,6 @@
 
 namespace meridian::crdt {
 
-namespace {
-
-// What the usual heap and a red-black node add to an entry of a map or set.
-constexpr size_t node_overhead = 40;
-
-}  // namespace
-
 const RgaOrphans::Orphan* RgaOrphans::find(const Hlc& id) const {
     const auto it = orphans_.find(id);
     return it == orphans_.end() ? nullptr : &it->second;
@@ -127,8 +120,9 @@ std::vector<RgaOrphans::Shown> RgaOrphans::shown() const {
 }
 
 size_t RgaOrphans::memory_bytes() const {
-    return orphans_.size() * (sizeof(std::pair<Hlc, Orphan>) + node_overhead) +
-           by_origin_.size() * (2 * sizeof(Hlc) + node_overhead) + deletes_.size() * (sizeof(Hlc) + node_overhead);
+    return orphans_.size() * (sizeof(std::pair<Hlc, Orphan>) + tree_node_overhead_bytes) +
+           by_origin_.size() * (2 * sizeof(Hlc) + tree_node_overhead_bytes) +
+           deletes_.size() * (sizeof(Hlc) + tree_node_overhead_bytes);
 }
 
 bool operator==(const RgaOrphans& left, const RgaOrphans& right) {

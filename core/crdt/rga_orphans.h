@@ -15,6 +15,9 @@
 
 namespace meridian::crdt {
 
+// What the usual heap and a red-black node add to an entry of a map or set.
+inline constexpr size_t tree_node_overhead_bytes = 40;
+
 class RgaOrphans {
 public:
     struct Orphan {

@@ -6,7 +6,7 @@ namespace meridian::wire {
 
 namespace {
 
-constexpr const char* part = "counter slots";
+constexpr const char* counter_part = "counter slots";
 
 void encode_totals(BinaryWriter& out, const crdt::CounterTotals& totals) {
     WriterTable writers;
@@ -34,15 +34,15 @@ Result<crdt::CounterTotals> decode_totals(BinaryReader& in) {
         const Writer writer = writers.read_writer(in);
         const uint64_t total = in.varint();
         if (!in.ok()) break;
-        if (difference > UINT64_MAX - client_id) return malformed(part, "client ids below 2^64");
+        if (difference > UINT64_MAX - client_id) return malformed(counter_part, "client ids below 2^64");
         client_id += difference;
         const crdt::CounterSlot slot{client_id, writer.first, writer.second};
-        if (!totals.empty() && slot <= totals.back().first) return malformed(part, "ascending slots");
-        if (total == 0) return malformed(part, "totals above 0");
+        if (!totals.empty() && slot <= totals.back().first) return malformed(counter_part, "ascending slots");
+        if (total == 0) return malformed(counter_part, "totals above 0");
         totals.emplace_back(slot, total);
     }
-    if (!in.ok()) return truncated(part);
-    if (!writers.all_named()) return malformed(part, "no writer without a slot");
+    if (!in.ok()) return truncated(counter_part);
+    if (!writers.all_named()) return malformed(counter_part, "no writer without a slot");
     return totals;
 }
 

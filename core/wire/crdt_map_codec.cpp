@@ -8,7 +8,7 @@ namespace meridian::wire {
 
 namespace {
 
-constexpr const char* part = "map entries";
+constexpr const char* map_part = "map entries";
 constexpr size_t entry_bytes_min = 3;  // an empty key, a type, an empty register
 
 // Reads entries: key, type code, and what `decode_content` makes of the rest.
@@ -20,14 +20,14 @@ Result<void> decode_entries(BinaryReader& in, DecodeContent decode_content) {
         std::string key(in.bytes());
         const uint8_t code = in.u8();
         if (!in.ok()) break;
-        if (i != 0 && key <= previous) return malformed(part, "ascending keys");
-        if (!is_valid_utf8(key)) return malformed(part, "keys in UTF-8");
+        if (i != 0 && key <= previous) return malformed(map_part, "ascending keys");
+        if (!is_valid_utf8(key)) return malformed(map_part, "keys in UTF-8");
         const auto type = crdt::type_from_code(code);
-        if (!type || *type == crdt::Type::crdt_map) return malformed(part, "type codes of inner types");
+        if (!type || *type == crdt::Type::crdt_map) return malformed(map_part, "type codes of inner types");
         if (auto decoded = decode_content(key, *type); !decoded) return Error{"map entry: " + decoded.error().message};
         previous = std::move(key);
     }
-    if (!in.ok()) return truncated(part);
+    if (!in.ok()) return truncated(map_part);
     return {};
 }
 

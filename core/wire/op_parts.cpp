@@ -177,7 +177,7 @@ void begin_variant(MsgpackWriter& writer, std::string_view name, size_t field_co
     writer.map(field_count);
 }
 
-struct OpWriter {
+struct BodyWriter {
     MsgpackWriter& writer;
 
     void operator()(const crdt::RgaInsert& op) const {
@@ -237,11 +237,11 @@ struct OpWriter {
 }  // namespace
 
 void write_rga_op(MsgpackWriter& writer, const crdt::RgaOp& op) {
-    std::visit(OpWriter{writer}, op);
+    std::visit(BodyWriter{writer}, op);
 }
 
 void write_tree_op(MsgpackWriter& writer, const crdt::TreeOp& op) {
-    std::visit(OpWriter{writer}, op);
+    std::visit(BodyWriter{writer}, op);
 }
 
 }  // namespace meridian::wire

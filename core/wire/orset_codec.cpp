@@ -7,7 +7,7 @@ namespace meridian::wire {
 
 namespace {
 
-constexpr const char* part = "set elements";
+constexpr const char* set_part = "set elements";
 constexpr size_t add_bytes_min = sizeof(crdt::Tag) + 2;
 constexpr size_t remove_bytes_min = sizeof(crdt::Tag) + 3;
 // A text of one character, two counts and one added tag.
@@ -71,7 +71,7 @@ Result<crdt::OrSet::Delta> decode_orset_delta(BinaryReader& in) {
             in.fixed(tag.data(), tag.size());
             version.node_id = in.varint();
             const uint64_t seq = in.varint();
-            if (seq > UINT32_MAX) return malformed(part, "sequence numbers below 2^32");
+            if (seq > UINT32_MAX) return malformed(set_part, "sequence numbers below 2^32");
             version.seq = static_cast<uint32_t>(seq);
         }
         const size_t removes = in.count(remove_bytes_min);
@@ -81,14 +81,15 @@ Result<crdt::OrSet::Delta> decode_orset_delta(BinaryReader& in) {
             stamp = writers.decode_stamp(in);
         }
         if (!in.ok()) break;
-        if (i != 0 && element.element <= delta.elements[i - 1].element) return malformed(part, "ascending elements");
-        if (!is_compact_json(element.element)) return malformed(part, "JSON texts");
-        if (element.adds.empty() && element.removes.empty()) return malformed(part, "tags in every element");
-        if (!ascending(element.adds) || !ascending(element.removes)) return malformed(part, "ascending tags");
-        if (!disjoint(element)) return malformed(part, "each tag of an element either added or removed");
+        if (i != 0 && element.element <= delta.elements[i - 1].element)
+            return malformed(set_part, "ascending elements");
+        if (!is_compact_json(element.element)) return malformed(set_part, "JSON texts");
+        if (element.adds.empty() && element.removes.empty()) return malformed(set_part, "tags in every element");
+        if (!ascending(element.adds) || !ascending(element.removes)) return malformed(set_part, "ascending tags");
+        if (!disjoint(element)) return malformed(set_part, "each tag of an element either added or removed");
     }
-    if (!in.ok()) return truncated(part);
-    if (!writers.all_named()) return malformed(part, "no writer without a tag");
+    if (!in.ok()) return truncated(set_part);
+    if (!writers.all_named()) return malformed(set_part, "no writer without a tag");
     return delta;
 }
 

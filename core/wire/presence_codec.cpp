@@ -6,7 +6,7 @@ namespace meridian::wire {
 
 namespace {
 
-constexpr const char* part = "presence entries";
+constexpr const char* presence_part = "presence entries";
 
 }  // namespace
 
@@ -42,15 +42,15 @@ Result<crdt::Presence::Delta> decode_presence_delta(BinaryReader& in) {
         entry.received = writers.decode_stamp(in);
         if (entry.ttl_ms != 0) entry.data = decode_binary_json(in);
         if (!in.ok()) break;
-        if (difference > UINT64_MAX - client_id) return malformed(part, "client ids below 2^64");
-        if (difference == 0 && i != 0) return malformed(part, "ascending client ids");
-        if (longer_ms > UINT64_MAX - entry.ttl_ms) return malformed(part, "a longest ttl below 2^64");
+        if (difference > UINT64_MAX - client_id) return malformed(presence_part, "client ids below 2^64");
+        if (difference == 0 && i != 0) return malformed(presence_part, "ascending client ids");
+        if (longer_ms > UINT64_MAX - entry.ttl_ms) return malformed(presence_part, "a longest ttl below 2^64");
         client_id += difference;
         entry.longest_ttl_ms = entry.ttl_ms + longer_ms;
         delta.entries.emplace_back(client_id, std::move(entry));
     }
-    if (!in.ok()) return truncated(part);
-    if (!writers.all_named()) return malformed(part, "no writer without an entry");
+    if (!in.ok()) return truncated(presence_part);
+    if (!writers.all_named()) return malformed(presence_part, "no writer without an entry");
     return delta;
 }
 

@@ -9,11 +9,11 @@
 
 namespace meridian::load {
 namespace {
-constexpr std::array<uint8_t, 4> mask = {0x9c, 0x41, 0xe8, 0x57};
+constexpr std::array<uint8_t, 4> message_mask = {0x9c, 0x41, 0xe8, 0x57};
 
 std::string frame_of(const wire::ClientMessage& message) {
     std::string frame;
-    server::append_masked_message(frame, server::Opcode::binary, wire::encode_client_message(message), mask);
+    server::append_masked_message(frame, server::Opcode::binary, wire::encode_client_message(message), message_mask);
     return frame;
 }
 
