@@ -8,7 +8,14 @@ namespace {
 class StructureCheck {
 public:
     StructureCheck(const PageFile& file, const DatabaseView& view, const std::function<bool(uint64_t)>& pace)
-        : file_(file), view_(view), pace_(pace), used_(static_cast<size_t>(view.meta.last) + 1, false) {}
+        : file_(file), view_(view), pace_(pace), used_(static_cast<size_t>(view.meta.last) + 1, false) {
+        const auto size = file.size();
+        if (size) {
+            pages_in_file_ = *size / file.page_size();
+        } else {
+            add(report_.fatal, size.error().message);
+        }
+    }
 
     StructureReport run(const std::vector<Table>& tables) {
         claim(0, meta_pages, "meta");
@@ -38,6 +45,18 @@ private:
         }
     }
 
+    // LMDB may leave the highest pages unwritten when they are free again; one that is in use must be there.
+    void claim_used(PageNumber first, uint64_t count, const std::string& owner) {
+        claim(first, count, owner);
+        if (first + count > pages_in_file_) {
+            add(report_.fatal,
+                file_
+                    .failure(first + count - 1, "truncated: the page is in use by " + owner + ", and the file has " +
+                                                    std::to_string(pages_in_file_) + " pages")
+                    .message);
+        }
+    }
+
     void check_tree(const TreeReader& tree) {
         if (!report_.whole) return;
         const std::string& name = tree.table().name;
@@ -54,7 +73,7 @@ private:
         TreeVisitor visitor;
         visitor.damaged = damaged;
         visitor.page = [&](PageNumber page) {
-            claim(page, 1, name);
+            claim_used(page, 1, name);
             pages += 1;
             report_.whole = report_.whole && pace_(file_.page_size());
             return report_.whole;
@@ -64,7 +83,7 @@ private:
             if (node.overflow == no_page) return true;
             const auto count = tree.overflow_pages(node);
             if (!count) return damaged(count.error());
-            claim(node.overflow, *count, name);
+            claim_used(node.overflow, *count, name);
             large_pages += *count;
             report_.whole = report_.whole && pace_(file_.page_size());
             return report_.whole;
@@ -86,6 +105,7 @@ private:
     const DatabaseView& view_;
     const std::function<bool(uint64_t)>& pace_;
     std::vector<bool> used_;
+    uint64_t pages_in_file_ = 0;
     StructureReport report_;
 };
 

@@ -76,19 +76,24 @@ Result<void> SnapshotDb::check_file() {
     if (!meta) return meta.error();
     const auto size = file_->size();
     if (!size) return size.error();
+    // LMDB may leave the highest pages unwritten when they are free again. Whether a short file is sound is seen by
+    // looking at all pages in use.
     const uint64_t expected = (meta->last + 1) * file_->page_size();
-    if (*size < expected) {
+    const bool is_short = *size < expected;
+    const auto refusal = [&](const Error& error) {
+        if (!is_short) return error;
         return Error{file_->path() + ": truncated: it has " + std::to_string(*size) + " bytes, expected " +
-                     std::to_string(expected)};
-    }
+                     std::to_string(expected) + " (" + error.message + ")"};
+    };
     auto tables = SnapshotTables::at(*file_, *meta);
-    if (!tables) return tables.error();
+    if (!tables) return refusal(tables.error());
     const std::vector<Table> list = tables->list();
-    const bool whole = pages_to_check(tables->view, list) <= pages_checked_max;
-    if (auto checked = WriteGuard(std::move(*tables)).check_begin(); !checked) return checked;
+    const bool whole = is_short || pages_to_check(tables->view, list) <= pages_checked_max;
+    if (auto checked = WriteGuard(std::move(*tables)).check_begin(); !checked) return refusal(checked.error());
     if (!whole) return {};
     StructureReport report = check_structure(*file_, make_view(*file_, *meta), list, [](uint64_t) { return true; });
-    if (!report.fatal.empty()) return Error{report.fatal.front()};
+    if (!report.fatal.empty()) return refusal(Error{report.fatal.front()});
+    if (is_short && !report.damaged.empty()) return refusal(Error{report.damaged.front()});
     damage_at_open_ = std::move(report.damaged);
     return {};
 }

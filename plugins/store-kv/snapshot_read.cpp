@@ -157,11 +157,18 @@ Result<void> ReadTransaction::copy(uint64_t piece_size,
     const MetaPage& meta = tables_.view.meta;
     const uint64_t page_size = file.page_size();
     const uint64_t pages_at_once = std::max<uint64_t>(1, piece_size / page_size);
+    const auto size = file.size();
+    if (!size) return size.error();
+    // Behind the end lie free pages that LMDB has not written (see SnapshotDb::check_file).
+    const uint64_t pages_in_file = *size / page_size;
     for (PageNumber page = 0; page <= meta.last;) {
         if (db_->panicked_) return Error{db_->directory_ + ": the database failed while it was copied"};
         const uint64_t count = std::min(pages_at_once, meta.last + 1 - page);
-        auto piece = file.read(page, count * page_size);
+        const uint64_t there = page < pages_in_file ? std::min(count, pages_in_file - page) : 0;
+        Result<std::string> piece =
+            there == 0 ? Result<std::string>(std::string()) : file.read(page, there * page_size);
         if (!piece) return piece.error();
+        piece->resize(static_cast<size_t>(count * page_size), '\0');
         // Both meta pages say what this transaction sees; the file's own may be ahead.
         for (PageNumber slot = page; slot < meta_pages && slot < page + count; ++slot) {
             const auto offset = static_cast<size_t>((slot - page) * page_size);
