@@ -177,7 +177,7 @@ bool EdgeLoop::on_tick_end() {
     closed_.clear();
     if (!emptied_rooms_.empty()) remove_empty_rooms();
     spread_.flush();
-    return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty();
+    return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty() || !open_rooms_.empty();
 }
 
 void EdgeLoop::on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) {

@@ -343,8 +343,9 @@ void WebSocketConnection::on_second(uint64_t now_us) {
     if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
     if (delivery_.has_missed()) mark_dirty();
     if (now_us < received_us_ + ping_interval_us) return;
-    // While we do not read, silence says nothing about the client.
-    if (reading_paused()) {
+    // While we do not read, or a ping would wait behind other output, silence says nothing about the client; one that
+    // takes no output is closed above.
+    if (reading_paused() || (ping_sent_us_ == 0 && !output_.empty())) {
         received_us_ = now_us;
     } else if (ping_sent_us_ == 0) {
         std::string ping;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <barrier>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -203,8 +204,13 @@ meridian_status BrokenStore::read_keys(const meridian_key_name* names, uint64_t 
         };
         size_t first = 0;
         if (defect_.is("calls-a-sink-twice-at-once") && order.size() > 1) {
-            std::thread other(give, 0);
-            give(1);
+            std::barrier both(2);
+            const auto give_at_once = [&](size_t i) {
+                both.arrive_and_wait();
+                give(i);
+            };
+            std::thread other(give_at_once, 0);
+            give_at_once(1);
             other.join();
             first = 2;
         }

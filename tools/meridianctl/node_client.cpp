@@ -127,7 +127,10 @@ std::string NodeClient::key_path(const std::string& key, const std::string& rest
 Result<client::WebSocketClient> NodeClient::websocket(const std::string& query) {
     const Result<Poco::URI> node = url();
     if (!node) return node.error();
-    const std::string address = node->getHost() + ":" + std::to_string(node->getPort());
+    // The library gives an IPv6 address without its brackets.
+    const bool ipv6 = node->getHost().find(':') != std::string::npos && node->getHost().front() != '[';
+    const std::string host = ipv6 ? "[" + node->getHost() + "]" : node->getHost();
+    const std::string address = host + ":" + std::to_string(node->getPort());
     return client::WebSocketClient::connect(address, path("/connect?" + query + "token=") + token_);
 }
 
