@@ -15,7 +15,8 @@ namespace meridian::store_kv {
 struct StructureReport {
     // Texts that name the file and the page. Rows of a damaged page cannot be read; all others can.
     std::vector<std::string> damaged;
-    // Going on to write would destroy rows: pages that two things claim, or the list of free pages is damaged.
+    // Going on to write would destroy rows: pages that two things claim, pages in use behind the end of the file, or
+    // the list of free pages is damaged.
     std::vector<std::string> fatal;
     bool whole = true;  // false: `pace` stopped it
 };

@@ -1,9 +1,9 @@
 // The pages of an LMDB 0.9 file (64 bits, little-endian), checked before they are believed. LMDB has no checksums and
 // follows every number that it finds; these functions refuse a page that would lead it, or us, astray.
 //
-//   meta page      0 and 1: what the file is, and the roots of one transaction; the greater transaction counts
-//   tree page      header of 16 bytes, offsets of its nodes, free space, nodes; a branch leads to pages, a leaf has
-//   rows overflow page  header of 16 bytes, then a value that is too large for a leaf, over several pages
+// - meta page: 0 and 1; what the file is, and the roots of one transaction; the greater transaction counts
+// - tree page: header of 16 bytes, offsets of its nodes, free space, nodes; a branch leads to pages, a leaf has rows
+// - overflow page: header of 16 bytes, then a value that is too large for a leaf, over several pages
 //
 // Threads: values, no shared state. Errors: a text that says what is wrong with the page, without its number or file.
 #pragma once

@@ -1,6 +1,7 @@
 #include "write_guard.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace meridian::store_kv {
 namespace {
@@ -24,6 +25,15 @@ Result<void> check_whole(const TreeReader& tree) {
     return walked ? out : Result<void>(walked.error());
 }
 
+// The row that is replaced or removed, if there is one; the pages of its large value are given back.
+Result<std::optional<PageNode>> row_given_back(const TreeReader& tree, const TreePath& path, std::string_view key) {
+    auto row = tree.row_at(path, key);
+    if (row && row->overflow != no_page) {
+        if (const auto count = tree.overflow_pages(*row); !count) return count.error();
+    }
+    return row;
+}
+
 }  // namespace
 
 Result<void> WriteGuard::check_begin() {
@@ -38,11 +48,7 @@ Result<void> WriteGuard::check_put(TableIndex table, std::string_view key) {
     const auto path = tree.path_to(key);
     if (!path) return path.error();
     if (path->empty()) return {};
-    // A large value that is replaced gives its pages back.
-    const auto row = tree.row_at(*path, key);
-    if (row && row->overflow != no_page) {
-        if (const auto count = tree.overflow_pages(*row); !count) return count.error();
-    }
+    if (const auto row = row_given_back(tree, *path, key); !row) return row.error();
     progress_[table].leaves[path->back().number].rows_added = true;
     return {};
 }
@@ -52,10 +58,9 @@ Result<void> WriteGuard::check_remove(TableIndex table, std::string_view key) {
     const auto path = tree.path_to(key);
     if (!path) return path.error();
     if (path->empty()) return {};
-    const auto row = tree.row_at(*path, key);
-    if (row && row->overflow != no_page) {
-        if (const auto count = tree.overflow_pages(*row); !count) return count.error();
-    }
+    const auto given_back = row_given_back(tree, *path, key);
+    if (!given_back) return given_back.error();
+    const std::optional<PageNode>& row = *given_back;
     const TreePage& page = *path->back().page;
     Leaf& leaf = progress_[table].leaves[path->back().number];
     leaf.removed_bytes += row ? row_bytes(*row) : 0;

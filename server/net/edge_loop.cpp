@@ -177,6 +177,7 @@ bool EdgeLoop::on_tick_end() {
     closed_.clear();
     if (!emptied_rooms_.empty()) remove_empty_rooms();
     spread_.flush();
+    // What was read while connections settled may have opened rooms again.
     return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty() || !open_rooms_.empty();
 }
 
