@@ -140,6 +140,28 @@ Result<void> check_free_list(const DatabaseView& view, const std::function<Resul
     return walked ? out : Result<void>(walked.error());
 }
 
+Result<std::unique_ptr<FreePages>> read_free_pages(const DatabaseView& view) {
+    auto pages = std::make_unique<FreePages>(view.meta.last);
+    auto listed = check_free_list(view, [&](PageNumber page) {
+        if (pages->insert(page)) return Result<void>();
+        return Result<void>(
+            Error{view.free.path() + ": page " + std::to_string(page) + ": the list of free pages has it twice"});
+    });
+    if (!listed) return listed.error();
+    TreeReader list = view.free;
+    list.set_free_pages(pages.get());
+    TreeVisitor visitor;
+    visitor.row = [&](std::string_view, const PageNode& node) {
+        if (node.overflow == no_page) return true;
+        if (const auto count = list.overflow_pages(node); !count) listed = count.error();
+        return listed.ok();
+    };
+    const auto walked = list.walk({}, visitor);
+    if (!walked) return walked.error();
+    if (!listed) return listed.error();
+    return pages;
+}
+
 uint64_t pages_to_check(const DatabaseView& view, const std::vector<Table>& tables) {
     uint64_t pages = view.meta.free.branch_pages + view.meta.free.leaf_pages;
     for (const Table& table : tables) {

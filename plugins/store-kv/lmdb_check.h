@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,10 @@ constexpr size_t structure_texts_max = 100;
 StructureReport check_structure(const PageFile& file, const DatabaseView& view, const std::vector<Table>& tables,
                                 const std::function<bool(uint64_t bytes)>& pace);
 
-// The list of free pages, and what leads to the tables: a few pages. Nothing may be written if this fails.
+// Reads the list of free pages, which LMDB may read whole too when it writes. Calls `visit` for each of them.
 Result<void> check_free_list(const DatabaseView& view, const std::function<Result<void>(PageNumber page)>& visit);
+// The same as a set. A page that is in the list twice, or both in the list and a page of it, is an error.
+Result<std::unique_ptr<FreePages>> read_free_pages(const DatabaseView& view);
 
 // How many pages check_structure would read, or a few more.
 uint64_t pages_to_check(const DatabaseView& view, const std::vector<Table>& tables);

@@ -143,9 +143,9 @@ Result<MetaPage> decode_meta_page(std::string_view bytes, PageNumber number, Met
     out.page_size = load<uint32_t>(meta, 24);
     if (out.page_size < page_size_min || out.page_size > page_size_max || (out.page_size & (out.page_size - 1)) != 0)
         return wrong("the size of pages", out.page_size, "a power of 2 from 256 to 32768");
+    if (const uint64_t found = load_u64(meta, 8); found != 0) return wrong("the address of its map", found, "0");
     out.transaction = load_u64(meta, 128);
     if (use == MetaUse::other) return out;
-    if (const uint64_t found = load_u64(meta, 8); found != 0) return wrong("the address of its map", found, "0");
     out.last = load_u64(meta, 120);
     if (out.last < meta_pages - 1 || out.last >= (uint64_t{1} << 48))
         return wrong("its last page", out.last, "1 or more");
@@ -215,11 +215,11 @@ uint64_t overflow_page_count(uint64_t value_size, uint64_t page_size) {
 }
 
 Result<uint64_t> decode_overflow_header(std::string_view bytes, PageNumber number, uint64_t value_size,
-                                        uint64_t page_size, PageNumber last) {
+                                        uint64_t page_size, const PageRules& rules) {
     if (auto checked = check_header(bytes, number, flag_overflow, "large value"); !checked) return checked.error();
     const uint64_t count = load<uint32_t>(bytes, 12);
     const uint64_t needed = overflow_page_count(value_size, page_size);
-    if (count < needed || count > last - number + 1)
+    if (count < needed || (count > needed && !rules.roomy) || count > rules.last - number + 1)
         return wrong("the number of pages of a large value", count, text(needed));
     return count;
 }

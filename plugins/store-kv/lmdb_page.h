@@ -45,8 +45,9 @@ struct MetaPage {
     std::string bytes;  // meta_size of the page
 };
 constexpr size_t meta_size = page_header_size + 136;
-// `bytes`: at least meta_size of the page's first ones. Of the page that does not count, only `page_size` and
-// `transaction` are given: LMDB may have left the rest half written.
+// `bytes`: at least meta_size of the page's first ones. Of the page that does not count, only `page_size`,
+// `transaction` and `bytes` are given: LMDB may have left the rest half written. What LMDB does not write again when
+// that page is the next to count is checked in both.
 enum class MetaUse { current, other };
 Result<MetaPage> decode_meta_page(std::string_view bytes, PageNumber number, MetaUse use);
 
@@ -56,6 +57,9 @@ struct PageRules {
     PageNumber last = 0;  // of the file
     KeyOrder order = KeyOrder::bytes;
     bool holds_trees = false;  // rows may be trees
+    // Large values may have more pages than they need. LMDB leaves such where it writes a value twice in a transaction,
+    // which it does in the list of free pages, and which is not done to other tables.
+    bool roomy = false;
 };
 
 // One row of a leaf, or one child of a branch. Views are into the page.
@@ -92,9 +96,10 @@ int compare_keys(KeyOrder order, std::string_view left, std::string_view right);
 
 // Pages that a value of this size needs.
 uint64_t overflow_page_count(uint64_t value_size, uint64_t page_size);
-// Gives how many pages the run has, at least those that the value needs. `bytes`: at least the header.
+// Gives how many pages the run has: those that the value needs, or more where the rules allow it. LMDB frees as many,
+// whosever they are. `bytes`: at least the header.
 Result<uint64_t> decode_overflow_header(std::string_view bytes, PageNumber number, uint64_t value_size,
-                                        uint64_t page_size, PageNumber last);
+                                        uint64_t page_size, const PageRules& rules);
 
 // Checks a row of the list of free pages: in descending order, within the file. Calls `visit` for each page.
 template <class Visit>

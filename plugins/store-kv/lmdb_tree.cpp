@@ -1,6 +1,7 @@
 #include "lmdb_tree.h"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace meridian::store_kv {
 namespace {
@@ -29,10 +30,15 @@ Result<uint64_t> PageFile::size() const {
 
 Result<std::string> PageFile::read(PageNumber first, uint64_t bytes) const {
     std::string out(static_cast<size_t>(bytes), '\0');
-    const int code = read_fully(*file_, first * page_size_, out.data(), out.size());
+    if (auto done = read_into(first, out.data(), out.size()); !done) return done.error();
+    return out;
+}
+
+Result<void> PageFile::read_into(PageNumber first, char* out, size_t size) const {
+    const int code = read_fully(*file_, first * page_size_, out, size);
     if (code == -ENODATA) return failure(first, "the file ends before its end");
     if (code != 0) return failure(first, error_text(code));
-    return out;
+    return {};
 }
 
 Result<MetaPage> PageFile::read_newest_meta() {
@@ -61,25 +67,43 @@ Result<MetaPage> PageFile::read_newest_meta() {
                      std::to_string(odd) + ", expected an even number and an odd one that is next to it"};
     }
     const PageNumber newest = odd > even ? 1 : 0;
-    auto meta = decode_meta_page(bytes[newest], newest, MetaUse::current);
-    if (!meta) return failure(newest, meta.error().message);
+    return decode_current(bytes[newest], newest);
+}
+
+// Its last page limits what may be allocated for the file.
+Result<MetaPage> PageFile::decode_current(std::string_view bytes, PageNumber slot) const {
+    auto meta = decode_meta_page(bytes, slot, MetaUse::current);
+    if (!meta) return failure(slot, meta.error().message);
+    if (meta->last < bytes_max_ / meta->page_size) return meta;
+    const auto bytes_now = size();  // the limit may have been set lower since
+    if (!bytes_now) return bytes_now.error();
+    const uint64_t pages_max = std::max(bytes_max_, *bytes_now) / meta->page_size;
+    if (meta->last >= pages_max) {
+        return failure(slot, "its last page is " + std::to_string(meta->last) + ", expected less than " +
+                                 std::to_string(pages_max));
+    }
     return meta;
 }
 
-Result<std::optional<MetaPage>> PageFile::read_meta(uint64_t transaction) const {
+Result<std::optional<MetaPage>> PageFile::read_meta(uint64_t transaction, bool for_writing) const {
     const PageNumber slot = transaction & 1;
     auto bytes = read(slot, meta_size);
     if (!bytes) return bytes.error();
     auto other = read(slot ^ 1, meta_size);
     if (!other) return other.error();
-    const auto meta = decode_meta_page(*bytes, slot, MetaUse::current);
+    const auto meta = decode_current(*bytes, slot);
     const auto next = decode_meta_page(*other, slot ^ 1, MetaUse::other);
     // The slot is written again after the next transaction; until that is there nobody has begun to.
     if (next && next->transaction > transaction) return std::optional<MetaPage>();
-    if (!meta) return failure(slot, meta.error().message);
+    if (!meta) return meta.error();
     if (meta->transaction != transaction) {
         return failure(slot, "it is of transaction " + std::to_string(meta->transaction) + ", expected " +
                                  std::to_string(transaction));
+    }
+    if (for_writing && !next) return failure(slot ^ 1, next.error().message);
+    if (for_writing && next->page_size != page_size_) {
+        return failure(slot ^ 1, "the size of pages is " + std::to_string(next->page_size) + ", expected " +
+                                     std::to_string(page_size_));
     }
     return std::optional<MetaPage>(*meta);
 }
@@ -96,6 +120,8 @@ Result<TreeStep> TreeReader::load(PageNumber number, size_t level, std::string_v
     step.number = number;
     step.lower = lower;
     step.upper = upper;
+    if (table_.free_pages != nullptr && !table_.free_pages->claim(number))
+        return failure(number, "it is in use, and in the list of free pages");
     if (const auto kept = branches_.find(number); kept != branches_.end()) {
         step.page = kept->second;
     } else {
@@ -125,10 +151,57 @@ Result<TreeStep> TreeReader::load(PageNumber number, size_t level, std::string_v
     return step;
 }
 
+TreeStep TreeReader::place_of_child(const TreeStep& parent, size_t index) const {
+    TreeStep step;
+    step.number = parent.page->node(index).child;
+    step.lower = index == 0 ? parent.lower : parent.page->node(index).key;
+    step.upper = index + 1 == parent.page->size() ? parent.upper : parent.page->node(index + 1).key;
+    return step;
+}
+
 Result<TreeStep> TreeReader::child(const TreeStep& parent, size_t index, size_t level) const {
-    const std::string_view lower = index == 0 ? parent.lower : parent.page->node(index).key;
-    const std::string_view upper = index + 1 == parent.page->size() ? parent.upper : parent.page->node(index + 1).key;
-    return load(parent.page->node(index).child, level, lower, upper);
+    const TreeStep place = place_of_child(parent, index);
+    return load(place.number, level, place.lower, place.upper);
+}
+
+Result<TreePath> TreeReader::beside(const TreePath& path, Side side) const {
+    const bool after = side == Side::after;
+    size_t level = path.size() - 1;  // of the nearest branch above that has another child on this side
+    do {
+        if (level == 0) return TreePath();
+        level -= 1;
+    } while (after ? path[level].index + 1 == path[level].page->size() : path[level].index == 0);
+    TreePath out(path.begin(), path.begin() + static_cast<ptrdiff_t>(level) + 1);
+    out.back().index = after ? out.back().index + 1 : out.back().index - 1;
+    for (;;) {
+        TreeStep next = place_of_child(out.back(), out.back().index);
+        if (out.size() + 1 == path.size()) {
+            out.push_back(std::move(next));
+            return out;
+        }
+        auto step = load(next.number, out.size(), next.lower, next.upper);
+        if (!step) return step.error();
+        step->index = after ? 0 : step->page->size() - 1;
+        out.push_back(std::move(*step));
+    }
+}
+
+Result<void> TreeReader::load_end(TreePath& path) const {
+    TreeStep& end = path.back();
+    auto step = load(end.number, path.size() - 1, end.lower, end.upper);
+    if (!step) return step.error();
+    end = std::move(*step);
+    return {};
+}
+
+Result<void> TreeReader::load_edge(TreePath path, Side side) const {
+    while (!path.back().page->is_leaf()) {
+        const TreeStep& last = path.back();
+        auto step = child(last, side == Side::after ? last.page->size() - 1 : 0, path.size());
+        if (!step) return step.error();
+        path.push_back(std::move(*step));
+    }
+    return {};
 }
 
 Result<TreePath> TreeReader::path_to(std::string_view key) const {
@@ -191,24 +264,38 @@ Result<std::vector<std::pair<PageNode, std::shared_ptr<const TreePage>>>> TreeRe
     return out;
 }
 
-Result<uint64_t> TreeReader::overflow_pages(const PageNode& node) const {
-    auto header = file_->read(node.overflow, page_header_size);
-    if (!header) return header.error();
-    auto count = decode_overflow_header(*header, node.overflow, node.value_size, file_->page_size(), table_.rules.last);
+Result<uint64_t> TreeReader::check_overflow(const PageNode& node, std::string_view header) const {
+    auto count = decode_overflow_header(header, node.overflow, node.value_size, file_->page_size(), table_.rules);
     if (!count) return failure(node.overflow, count.error().message);
+    if (table_.free_pages != nullptr && !table_.free_pages->claim(node.overflow, *count))
+        return failure(node.overflow, "its large value is in use, and in the list of free pages");
     return count;
+}
+
+Result<uint64_t> TreeReader::overflow_pages(const PageNode& node) const {
+    const auto header = file_->read(node.overflow, page_header_size);
+    if (!header) return header.error();
+    return check_overflow(node, *header);
 }
 
 Result<std::string> TreeReader::value(const PageNode& node, uint64_t bytes_max) const {
     if (node.overflow == no_page)
         return std::string(node.value.substr(0, static_cast<size_t>(std::min<uint64_t>(bytes_max, node.value.size()))));
-    auto bytes = file_->read(node.overflow, page_header_size + std::min(bytes_max, node.value_size));
+    // The first page says whether there is a value of this size before memory is taken for it.
+    const uint64_t wanted = page_header_size + std::min(bytes_max, node.value_size);
+    auto bytes = file_->read(node.overflow, std::min(wanted, file_->page_size()));
     if (!bytes) return bytes.error();
-    const auto count =
-        decode_overflow_header(*bytes, node.overflow, node.value_size, file_->page_size(), table_.rules.last);
-    if (!count) return failure(node.overflow, count.error().message);
-    bytes->erase(0, page_header_size);
-    return bytes;
+    if (const auto count = check_overflow(node, *bytes); !count) return count.error();
+    std::string out;
+    out.reserve(static_cast<size_t>(wanted - page_header_size));
+    out.append(*bytes, page_header_size);
+    if (wanted > bytes->size()) {
+        const size_t there = out.size();
+        out.resize(static_cast<size_t>(wanted - page_header_size));
+        const auto rest = file_->read_into(node.overflow + 1, out.data() + there, out.size() - there);
+        if (!rest) return rest.error();
+    }
+    return out;
 }
 
 Result<bool> TreeReader::walk_into(const TreeStep& parent, size_t index, size_t level, std::string_view from,
@@ -249,31 +336,47 @@ Result<bool> TreeReader::walk(std::string_view from, const TreeVisitor& visitor)
     return visitor.damaged(root.error());
 }
 
-Result<void> TreeReader::walk_child(const TreePath& path, size_t level, size_t child,
-                                    const TreeVisitor& visitor) const {
-    auto walked = walk_into(path[level], child, level + 1, {}, visitor);
-    if (!walked) return walked.error();
-    return {};
-}
-
 // ---- the trees of a file
 
-DatabaseView make_view(const PageFile& file, const MetaPage& meta) {
-    const PageRules main{meta.last, KeyOrder::bytes, true};
-    const PageRules free{meta.last, KeyOrder::number, false};
-    return {meta, TreeReader(file, {"tables", meta.main, main}), TreeReader(file, {"free pages", meta.free, free})};
+std::string printable(std::string_view key) {
+    std::string out;
+    for (const char c : key) {
+        char buffer[8];
+        std::snprintf(buffer, sizeof buffer, c > 0x20 && c < 0x7f ? "%c" : "\\x%02x", static_cast<unsigned char>(c));
+        out += buffer;
+    }
+    return out;
 }
 
-Result<Table> DatabaseView::table(const std::string& name) const {
-    const auto path = main.path_to(name);
-    if (!path) return path.error();
-    const auto row = main.row_at(*path, name);
-    if (!row || !row->is_tree)
-        return Error{main.path() + ": it has no table '" + name + "': it was damaged or replaced"};
-    auto info = decode_tree_info(row->value, meta.last);
-    if (info && info->flags != 0) info = Error{"its flags are " + std::to_string(info->flags) + ", expected 0"};
-    if (!info) return Error{main.path() + ": table '" + name + "': " + info.error().message};
-    return Table{name, *info, PageRules{meta.last, KeyOrder::bytes, false}};
+DatabaseView make_view(const PageFile& file, const MetaPage& meta) {
+    const PageRules main{meta.last, KeyOrder::bytes, true, false};
+    const PageRules free{meta.last, KeyOrder::number, false, true};
+    return {meta, TreeReader(file, {"tables", meta.main, main, nullptr}),
+            TreeReader(file, {"free pages", meta.free, free, nullptr})};
+}
+
+Result<std::vector<Table>> DatabaseView::all_tables() const {
+    std::vector<Table> out;
+    Result<void> wrong;
+    TreeVisitor visitor;
+    visitor.row = [&](std::string_view name, const PageNode& node) {
+        if (!node.is_tree || out.size() == tables_max) {
+            wrong = Error{main.path() + ": its list of tables has a row that is not one"};
+            return false;
+        }
+        auto info = decode_tree_info(node.value, meta.last);
+        if (info && info->flags != 0) info = Error{"its flags are " + std::to_string(info->flags) + ", expected 0"};
+        if (!info) {
+            wrong = Error{main.path() + ": table '" + printable(name) + "': " + info.error().message};
+            return false;
+        }
+        out.push_back({std::string(name), *info, PageRules{meta.last, KeyOrder::bytes, false, false}, nullptr});
+        return true;
+    };
+    const auto walked = main.walk({}, visitor);
+    if (!walked) return walked.error();
+    if (!wrong) return wrong.error();
+    return out;
 }
 
 }  // namespace meridian::store_kv

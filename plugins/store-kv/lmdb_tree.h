@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "file_system.h"
+#include "free_pages.h"
 #include "lmdb_page.h"
 
 namespace meridian::store_kv {
@@ -29,10 +30,14 @@ public:
 
     // Both meta pages, each by itself and against each other; gives the one that counts. To be called first.
     Result<MetaPage> read_newest_meta();
-    // The meta page of this transaction; absent: a later one has replaced it, or is about to.
-    Result<std::optional<MetaPage>> read_meta(uint64_t transaction) const;
+    // The meta page of this transaction; absent: a later one has replaced it, or is about to. With `for_writing` the
+    // other one too must be such that LMDB may make it count.
+    Result<std::optional<MetaPage>> read_meta(uint64_t transaction, bool for_writing = false) const;
+    // The file may never have more than this.
+    void limit(uint64_t bytes_max) { bytes_max_ = bytes_max; }
     // `bytes` from the beginning of a page on.
     Result<std::string> read(PageNumber first, uint64_t bytes) const;
+    Result<void> read_into(PageNumber first, char* out, size_t size) const;
     Result<uint64_t> size() const;
     uint64_t page_size() const { return page_size_; }
     const std::string& path() const { return path_; }
@@ -42,6 +47,9 @@ private:
     std::unique_ptr<File> file_;
     const std::string path_;
     uint64_t page_size_ = 0;  // from read_newest_meta() on
+    uint64_t bytes_max_ = UINT64_MAX;
+
+    Result<MetaPage> decode_current(std::string_view bytes, PageNumber slot) const;
 };
 
 // A tree at one moment.
@@ -49,6 +57,8 @@ struct Table {
     std::string name;  // for messages
     TreeInfo info;
     PageRules rules;
+    // If they are known: claims its pages from them. Outlives the reader.
+    FreePages* free_pages = nullptr;
 };
 
 // Where a search has come to: one step for each level, from the root.
@@ -88,13 +98,23 @@ public:
     Result<uint64_t> overflow_pages(const PageNode& node) const;
     // Rows from this key on, in order. Gives false if the visitor stopped it.
     Result<bool> walk(std::string_view from, const TreeVisitor& visitor) const;
-    // The pages below one child of a branch.
-    Result<void> walk_child(const TreePath& path, size_t level, size_t child, const TreeVisitor& visitor) const;
+    // The path, down to the same level, to the page after this path's last, or before it; no step: there is none. What
+    // leads to that page is read and checked, the page itself is not: its step has no page, only a number.
+    enum class Side { before, after };
+    Result<TreePath> beside(const TreePath& path, Side side) const;
+    // Reads the page at the end of such a path.
+    Result<void> load_end(TreePath& path) const;
+    // Reads the pages below the path's last along one edge of the tree, down to the leaf.
+    Result<void> load_edge(TreePath path, Side side) const;
+    void set_free_pages(FreePages* pages) { table_.free_pages = pages; }
     const std::string& path() const { return file_->path(); }  // of the file
 
 private:
     Result<TreeStep> load(PageNumber number, size_t level, std::string_view lower, std::string_view upper) const;
+    // Where a child is and how its keys are limited, without reading it.
+    TreeStep place_of_child(const TreeStep& parent, size_t index) const;
     Result<TreeStep> child(const TreeStep& parent, size_t index, size_t level) const;
+    Result<uint64_t> check_overflow(const PageNode& node, std::string_view header) const;
     Result<bool> walk_page(const TreeStep& step, size_t level, std::string_view from, const TreeVisitor& visitor) const;
     Result<bool> walk_into(const TreeStep& parent, size_t index, size_t level, std::string_view from,
                            const TreeVisitor& visitor) const;
@@ -110,8 +130,11 @@ struct DatabaseView {
     MetaPage meta;
     TreeReader main;
     TreeReader free;
-    Result<Table> table(const std::string& name) const;
+    Result<std::vector<Table>> all_tables() const;
 };
+constexpr size_t tables_max = 8;
+// For messages: other bytes than letters, digits and punctuation in hexadecimal.
+std::string printable(std::string_view key);
 DatabaseView make_view(const PageFile& file, const MetaPage& meta);
 
 }  // namespace meridian::store_kv

@@ -67,8 +67,29 @@ Result<void> SnapshotDb::open_file(const std::string& path) {
     auto file = PageFile::open(real_file_system(), path);
     if (!file) return file.error();
     file_ = std::move(*file);
-    const auto meta = file_->read_newest_meta();
+    file_->limit(map_size_);
+    auto meta = file_->read_newest_meta();
+    if (!meta) return meta.error();
+    known_ = std::move(*meta);
+    return {};
+}
+
+Result<void> SnapshotDb::committed() {
+    has_aside_ = true;
+    const uint64_t transaction = known_->transaction + 1;
+    auto meta = file_->read_meta(transaction);
+    if (meta && !*meta) meta = Error{directory_ + ": it was written by somebody else"};
+    const std::lock_guard lock(known_mutex_);
+    if (meta) known_ = std::move(**meta);
     return meta ? Result<void>() : Result<void>(meta.error());
+}
+
+Result<void> SnapshotDb::check_known(const MetaPage& meta, bool must_be_known) const {
+    const std::lock_guard lock(known_mutex_);
+    if (known_ && known_->transaction == meta.transaction && known_->bytes == meta.bytes) return {};
+    if (!must_be_known && (!known_ || known_->transaction != meta.transaction)) return {};
+    return file_->failure(meta.transaction & 1, "the meta page of transaction " + std::to_string(meta.transaction) +
+                                                    " is not as it was written");
 }
 
 Result<void> SnapshotDb::check_file() {
@@ -113,8 +134,14 @@ Result<void> SnapshotDb::open_tables() {
     MDB_txn* transaction = nullptr;
     int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
     if (code != 0) return failure("opening the snapshot database", code);
-    for (size_t i = 0; i < table_names.size() && code == 0; ++i)
-        code = mdb_dbi_open(transaction, table_names[i], MDB_CREATE, &tables_[i]);
+    const bool fresh = known_ == std::nullopt;
+    for (size_t i = 0; i < table_names.size() && code == 0; ++i) {
+        code = mdb_dbi_open(transaction, table_names[i], fresh ? MDB_CREATE : 0, &tables_[i]);
+        if (i == aside_table) {
+            has_aside_ = code == 0;
+            if (code == MDB_NOTFOUND) code = 0;
+        }
+    }
     if (code == 0) {
         code = mdb_txn_commit(transaction);
     } else {
@@ -133,6 +160,10 @@ void SnapshotDb::reopen_after_panic() {
     const std::unique_lock lock(mutex_);
     mdb_env_close(environment_);
     environment_ = nullptr;
+    {
+        const std::lock_guard known_lock(known_mutex_);
+        known_.reset();
+    }
     // If this fails, reads fail from now on.
     if (mdb_env_create(&environment_) != 0) environment_ = nullptr;
     if (environment_ != nullptr && !open_environment(directory_, MDB_RDONLY)) {
@@ -150,6 +181,9 @@ Result<ReadTransaction> SnapshotDb::read() const {
         if (code == 0) {
             // From here on nothing that it sees is written again, but the meta page.
             auto meta = file_->read_meta(mdb_txn_id(transaction));
+            if (meta && *meta) {
+                if (auto checked = check_known(**meta, false); !checked) meta = checked.error();
+            }
             if (meta && *meta) {
                 auto tables = SnapshotTables::at(*file_, **meta);
                 if (tables) return ReadTransaction(*this, std::move(lock), transaction, std::move(*tables));
@@ -174,13 +208,20 @@ Result<WriteTransaction> SnapshotDb::write() {
         mdb_txn_abort(transaction);
         return error;
     };
-    const auto meta = file_->read_meta(mdb_txn_id(transaction) - 1);
+    const auto meta = file_->read_meta(mdb_txn_id(transaction) - 1, true);
     if (!meta) return refuse(meta.error());
     if (!*meta) return refuse(Error{directory_ + ": it was written by somebody else"});
+    if (auto checked = check_known(**meta, true); !checked) return refuse(checked.error());
     auto tables = SnapshotTables::at(*file_, **meta);
     if (!tables) return refuse(tables.error());
     WriteGuard guard(std::move(*tables));
     if (auto checked = guard.check_begin(); !checked) return refuse(checked.error());
+    free_list_bytes_ = guard.free_list_bytes();
+    if (!has_aside_) {
+        // A store of an older version.
+        const int made = mdb_dbi_open(transaction, table_names[aside_table], MDB_CREATE, &tables_[aside_table]);
+        if (made != 0) return refuse(failure("making a table", made));
+    }
     return WriteTransaction(*this, transaction, std::move(guard));
 }
 

@@ -14,8 +14,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -53,12 +53,15 @@ public:
 
     // Absent: there is no row. An error is about this row alone.
     Result<std::optional<SnapshotRow>> snapshot(std::string_view name) const;
+    // Entries of the log that were set aside for this key (WriteTransaction::put_aside).
+    Result<std::vector<AsideEntry>> aside_entries(std::string_view name, uint64_t after) const;
     // Names with a state greater than `after` that begin with `prefix`, in order, at most count_max.
     Result<std::vector<std::string>> names_after(std::string_view after, std::string_view prefix,
                                                  size_t count_max) const;
-    // Calls `visit` in order of deadline, up to `until_ms`, until it answers false.
-    Result<void> deadlines(uint64_t until_ms,
-                           const std::function<bool(uint64_t deadline_ms, std::string_view name)>& visit) const;
+    // Calls `visit` in order of deadline, up to `until_ms`, until it answers false. Damaged pages are passed over and
+    // told to `damaged`.
+    void deadlines(uint64_t until_ms, const std::function<bool(uint64_t deadline_ms, std::string_view name)>& visit,
+                   const std::function<void(const std::string& what)>& damaged) const;
     Result<std::optional<std::string>> metadata(std::string_view name) const;
     // Names greater than `after` that begin with `prefix`, in order, until `visit` answers false.
     Result<void> metadata_after(std::string_view prefix, std::string_view after,
@@ -85,26 +88,32 @@ private:
     SnapshotTables tables_;
 };
 
+struct RowWrite {
+    bool written = false;  // in its place or in the second one
+    std::string damage;    // not empty: what was found that is damaged
+};
+
 // Nothing is written unless commit() succeeds; destroyed without commit, it is rolled back.
 class WriteTransaction {
 public:
     ~WriteTransaction();
     WriteTransaction(WriteTransaction&& other) noexcept
-        : db_(other.db_),
-          transaction_(other.transaction_),
-          guard_(std::move(other.guard_)),
-          written_(std::move(other.written_)) {
+        : db_(other.db_), transaction_(other.transaction_), guard_(std::move(other.guard_)) {
         other.transaction_ = nullptr;
     }
     WriteTransaction& operator=(WriteTransaction&&) = delete;
 
-    // Of a row: an empty text, or what is damaged so that the row was left as it is; the transaction may go on. An
-    // error ends the transaction.
-    using RowResult = Result<std::string>;
+    // A name may be given once in a transaction. A row whose place is damaged goes to its second place, and stays
+    // there. An error ends the transaction; if conflict() holds, writing must end.
+    //
     // Leaves a row alone that reflects a later position. An absent state leaves a row that remembers the deletion.
-    RowResult put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
-                           std::optional<std::string_view> state);
-    RowResult put_metadata(std::string_view name, std::optional<std::string_view> value);
+    Result<RowWrite> put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
+                                  std::optional<std::string_view> state);
+    Result<RowWrite> put_metadata(std::string_view name, std::optional<std::string_view> value);
+    // An entry of the log whose key cannot be read. A later snapshot removes it.
+    Result<RowWrite> put_aside(std::string_view name, const AsideEntry& entry);
+    // Something that is in use is in the list of free pages too: to go on would destroy rows.
+    bool conflict() const { return guard_.conflict(); }
     Result<void> put_state(const DatabaseState& state);
     // Removes up to count_max rows that remember deletions before this position. Gives how many.
     Result<size_t> forget_deletions(uint64_t before_position, size_t count_max);
@@ -121,12 +130,15 @@ private:
     Result<void> put(TableIndex table, std::string_view key, std::string_view value);
     Result<void> remove(TableIndex table, std::string_view key);
     Result<void> changed(TableIndex table, const std::string& what, int code);
-    // The row as this transaction sees it.
-    Result<std::optional<SnapshotRow>> snapshot(std::string_view name, const std::string& key) const;
+    // False: the place is damaged, `damage` says how, and nothing was changed.
+    Result<bool> try_put(TableIndex table, const std::string& key, std::string_view body, std::string& damage);
+    Result<bool> try_remove(TableIndex table, const std::string& key, std::string& damage);
+    // What became of a row whose second place is damaged too, or cannot be read.
+    Result<RowWrite> left(RowWrite write, const Error& error) const;
+    Error conflict_error() const;
     SnapshotDb* db_;
     MDB_txn* transaction_;
     WriteGuard guard_;
-    std::set<std::string, std::less<>> written_;  // keys of snapshots
     bool io_failed_ = false;
 };
 
@@ -152,6 +164,8 @@ public:
     // LMDB is unusable after it may not have been able to write its root. It is opened again then, for reading; the
     // root that it has is one of the two. Waits for readers, which end soon.
     void reopen_after_panic();
+    // Bytes of the list of free pages, which each transaction reads, when the last one began.
+    uint64_t free_list_bytes() const { return free_list_bytes_; }
 
 private:
     friend class ReadTransaction;
@@ -164,6 +178,10 @@ private:
     // Before LMDB sees it.
     Result<void> check_file();
     Result<void> open_tables();
+    // What has just been written counts from now on.
+    Result<void> committed();
+    // An error if the file does not have this meta page as it was written.
+    Result<void> check_known(const MetaPage& meta, bool must_be_known) const;
     Error failure(const std::string& what, int code) const;
 
     const std::string directory_;
@@ -174,6 +192,10 @@ private:
     mutable std::shared_mutex mutex_;    // shared: environment_ is in use; LMDB's own locks do the rest
     MDB_env* environment_;
     std::array<MDB_dbi, table_names.size()> tables_{};  // by TableIndex
+    bool has_aside_ = false;                            // the table is there
+    std::atomic<uint64_t> free_list_bytes_{0};
+    mutable std::mutex known_mutex_;
+    std::optional<MetaPage> known_;  // guarded by known_mutex_; the newest that was read or written
 };
 
 }  // namespace meridian::store_kv

@@ -14,6 +14,17 @@ bool starts_with(std::string_view text, std::string_view prefix) {
     return text.substr(0, prefix.size()) == prefix;
 }
 
+// These pages one by one. Of a free page that cannot be read nothing is missed.
+Result<std::string> read_used(const PageFile& file, PageNumber first, uint64_t count, const FreePages& free_pages) {
+    std::string out;
+    for (PageNumber page = first; page < first + count; ++page) {
+        const auto bytes = file.read(page, file.page_size());
+        if (!bytes && !free_pages.has(page)) return bytes.error();
+        out += bytes ? *bytes : std::string(static_cast<size_t>(file.page_size()), '\0');
+    }
+    return out;
+}
+
 template <class T>
 void store(std::string& bytes, size_t offset, T value) {
     std::memcpy(bytes.data() + offset, &value, sizeof value);
@@ -29,6 +40,11 @@ Result<std::optional<SnapshotRow>> ReadTransaction::snapshot(std::string_view na
     return tables_.snapshot(name);
 }
 
+Result<std::vector<AsideEntry>> ReadTransaction::aside_entries(std::string_view name, uint64_t after) const {
+    if (!tables_.has_aside()) return std::vector<AsideEntry>();
+    return tables_.aside_entries(name, after);
+}
+
 Result<std::vector<std::string>> ReadTransaction::names_after(std::string_view after, std::string_view prefix,
                                                               size_t count_max) const {
     const TreeReader& table = tables_[snapshots_table];
@@ -41,21 +57,31 @@ Result<std::vector<std::string>> ReadTransaction::names_after(std::string_view a
         long_names.clear();
         beginning.clear();
     };
+    // A row that remembers a deletion has no state, so it is no longer than a head. A damaged row is listed: reading it
+    // tells what is wrong.
+    const auto deleted = [&](std::string_view key, const PageNode& node) {
+        if (node.value_size > snapshot_head_size) return false;
+        auto value = table.value(node);
+        const auto row = value ? SnapshotRow::decode(key, std::move(*value)) : Result<SnapshotRow>(value.error());
+        if (tables_.has_aside() && (!row || row->deleted)) {
+            const auto second = tables_.aside_snapshot(row ? row->name() : key);
+            if (second && *second) return (*second)->deleted;
+        }
+        return row && row->deleted;
+    };
     TreeVisitor visitor;
     visitor.row = [&](std::string_view key, const PageNode& node) {
         if (!beginning.empty() && (key.size() <= direct_name_max || !starts_with(key, beginning))) end_long_names();
         if (out.size() >= count_max || !starts_with(key, prefix)) return false;
-        if (key.size() <= direct_name_max && key <= after) return true;
-        auto value = table.value(node);
-        const auto row = value ? SnapshotRow::decode(key, std::move(*value)) : Result<SnapshotRow>(value.error());
         if (key.size() <= direct_name_max) {
-            // A damaged row is listed: reading it tells what is wrong.
-            if (!row || !row->deleted) out.emplace_back(key);
+            if (key > after && !deleted(key, node)) out.emplace_back(key);
             return true;
         }
         beginning = key.substr(0, direct_name_max);
-        if (row && !row->deleted && row->name() > after) {
-            long_names.emplace(row->name());
+        const auto head = table.value(node, snapshot_head_size);
+        const auto name = head ? name_in_head(key, *head) : std::nullopt;
+        if (name && *name > after && !deleted(key, node)) {
+            long_names.emplace(*name);
             if (long_names.size() > count_max - out.size()) long_names.erase(std::prev(long_names.end()));
         }
         return true;
@@ -66,8 +92,8 @@ Result<std::vector<std::string>> ReadTransaction::names_after(std::string_view a
     return out;
 }
 
-Result<void> ReadTransaction::deadlines(uint64_t until_ms,
-                                        const std::function<bool(uint64_t, std::string_view)>& visit) const {
+void ReadTransaction::deadlines(uint64_t until_ms, const std::function<bool(uint64_t, std::string_view)>& visit,
+                                const std::function<void(const std::string&)>& damaged) const {
     const TreeReader& table = tables_[deadlines_table];
     TreeVisitor visitor;
     visitor.row = [&](std::string_view key, const PageNode& node) {
@@ -80,12 +106,16 @@ Result<void> ReadTransaction::deadlines(uint64_t until_ms,
         const bool current = row && *row && (*row)->deadline_ms == deadline;
         return !current || visit(deadline, *name);
     };
-    const auto walked = table.walk({}, visitor);
-    return walked ? Result<void>() : Result<void>(walked.error());
+    // The keys that it has expire when they are written again.
+    visitor.damaged = [&](const Error& error) {
+        damaged(error.message);
+        return true;
+    };
+    if (const auto walked = table.walk({}, visitor); !walked) damaged(walked.error().message);
 }
 
 Result<std::optional<std::string>> ReadTransaction::metadata(std::string_view name) const {
-    auto value = tables_.sealed(metadata_table, name);
+    auto value = tables_.metadata(name);
     if (!value) return Error{"metadata '" + std::string(name) + "': " + value.error().message};
     return value;
 }
@@ -99,9 +129,15 @@ Result<void> ReadTransaction::metadata_after(
     visitor.row = [&](std::string_view key, const PageNode& node) {
         if (!starts_with(key, prefix)) return false;
         if (key <= after) return true;
+        if (tables_.has_aside()) {
+            const auto second = tables_.aside_metadata(key);
+            if (!second) out = Error{"metadata '" + printable(key) + "': " + second.error().message};
+            if (!second) return false;
+            if (*second) return !(*second)->value || visit(key, *(*second)->value);
+        }
         const auto value = table.value(node);
         const auto body = value ? unseal(key, *value) : Result<std::string_view>(value.error());
-        if (!body) out = Error{"metadata '" + std::string(key) + "': " + body.error().message};
+        if (!body) out = Error{"metadata '" + printable(key) + "': " + body.error().message};
         return body && visit(key, *body);
     };
     const auto walked = table.walk(std::max(prefix, after), visitor);
@@ -110,7 +146,7 @@ Result<void> ReadTransaction::metadata_after(
 
 Result<uint64_t> ReadTransaction::check_rows(std::string& place, uint64_t bytes_max,
                                              const std::function<void(const std::string& what)>& damaged) const {
-    const char* const names[] = {"snapshot of key", "deadline", "deletion", "metadata", "state"};
+    const char* const names[] = {"snapshot of key", "deadline", "deletion", "metadata", "state", "set aside"};
     // The place is the number of a table and a key of it.
     size_t table = place.empty() ? 0 : static_cast<size_t>(place[0]);
     std::string start = place.empty() ? std::string() : place.substr(1);
@@ -161,12 +197,19 @@ Result<void> ReadTransaction::copy(uint64_t piece_size,
     if (!size) return size.error();
     // Behind the end lie free pages that LMDB has not written (see SnapshotDb::check_file).
     const uint64_t pages_in_file = *size / page_size;
+    std::unique_ptr<FreePages> free_pages;  // once it is needed
     for (PageNumber page = 0; page <= meta.last;) {
         if (db_->panicked_) return Error{db_->directory_ + ": the database failed while it was copied"};
         const uint64_t count = std::min(pages_at_once, meta.last + 1 - page);
         const uint64_t there = page < pages_in_file ? std::min(count, pages_in_file - page) : 0;
         Result<std::string> piece =
             there == 0 ? Result<std::string>(std::string()) : file.read(page, there * page_size);
+        if (!piece && free_pages == nullptr) {
+            auto listed = read_free_pages(tables_.view);
+            if (!listed) return listed.error();
+            free_pages = std::move(*listed);
+        }
+        if (!piece) piece = read_used(file, page, there, *free_pages);
         if (!piece) return piece.error();
         piece->resize(static_cast<size_t>(count * page_size), '\0');
         // Both meta pages say what this transaction sees; the file's own may be ahead.

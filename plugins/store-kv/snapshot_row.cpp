@@ -19,6 +19,12 @@ std::string digest(std::string_view name) {
     return out;
 }
 
+std::string big_endian(uint64_t number) {
+    std::string out(8, '\0');
+    for (size_t i = 0; i < 8; ++i) out[i] = static_cast<char>(number >> (56 - 8 * i));
+    return out;
+}
+
 uint32_t seal_checksum(std::string_view key, std::string_view body) {
     return crc32c(body, crc32c(key));
 }
@@ -53,9 +59,15 @@ std::string row_key(std::string_view name) {
 }
 
 std::string numbered_key(uint64_t number, std::string_view name) {
-    std::string key(8, '\0');
-    for (size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(number >> (56 - 8 * i));
-    return key + digest(name);
+    return big_endian(number) + digest(name);
+}
+
+std::string aside_key(std::string_view name, uint64_t position) {
+    return digest(name) + big_endian(position);
+}
+
+std::string metadata_name(std::string_view name) {
+    return std::string(1, '\0').append(name);
 }
 
 uint64_t number_of(std::string_view key) {
@@ -115,7 +127,13 @@ std::string SnapshotRow::encode(std::string_view key, std::string_view name, uin
 }
 
 bool is_head_of_row(std::string_view key, std::string_view head) {
-    return head.size() >= seal_size && read_head(key, head.substr(seal_size)).valid;
+    return name_in_head(key, head).has_value();
+}
+
+std::optional<std::string_view> name_in_head(std::string_view key, std::string_view head) {
+    if (head.size() < seal_size) return std::nullopt;
+    const Head found = read_head(key, head.substr(seal_size));
+    return found.valid ? std::optional<std::string_view>(found.name) : std::nullopt;
 }
 
 }  // namespace meridian::store_kv

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,11 @@ std::string row_key(std::string_view name);
 // Sorts by number, then has one row a name.
 std::string numbered_key(uint64_t number, std::string_view name);
 uint64_t number_of(std::string_view key);
+
+// Of the table of what has a second place: the rows of a name lie together, by position. Position 0: its snapshot.
+std::string aside_key(std::string_view name, uint64_t position);
+// What takes the place of the name for metadata: no key has such a name.
+std::string metadata_name(std::string_view name);
 
 // Every value begins with a format byte and a checksum over the rest and its key, so that a damaged value, or one under
 // another key, is found when it is read.
@@ -49,5 +55,7 @@ private:
 // that lies under another key than its value says has a damaged key.
 constexpr size_t snapshot_head_size = 8 << 10;
 bool is_head_of_row(std::string_view key, std::string_view head);
+// The name in it, if it is of that row.
+std::optional<std::string_view> name_in_head(std::string_view key, std::string_view head);
 
 }  // namespace meridian::store_kv

@@ -44,72 +44,144 @@ Result<void> WriteTransaction::remove(TableIndex table, std::string_view key) {
     return changed(table, "removing a row", code == MDB_NOTFOUND ? 0 : code);
 }
 
-Result<std::optional<SnapshotRow>> WriteTransaction::snapshot(std::string_view name, const std::string& key) const {
-    if (written_.count(key) == 0) return guard_.tables().snapshot(name);
-    // A row of this transaction is in memory still.
-    MDB_val wanted = to_value(key);
-    MDB_val value{};
-    const int code = mdb_get(transaction_, db_->tables_[snapshots_table], &wanted, &value);
-    if (code == MDB_NOTFOUND) return std::optional<SnapshotRow>();
-    if (code != 0) return db_->failure("reading a snapshot", code);
-    auto row = SnapshotRow::decode(key, std::string(static_cast<const char*>(value.mv_data), value.mv_size));
-    if (!row) return row.error();
-    return std::optional<SnapshotRow>(std::move(*row));
+Error WriteTransaction::conflict_error() const {
+    return Error{guard_.tables().view.main.path() + ": a page that is in use is in the list of free pages too"};
 }
 
-WriteTransaction::RowResult WriteTransaction::put_snapshot(std::string_view name, uint64_t position,
-                                                           uint64_t deadline_ms,
-                                                           std::optional<std::string_view> state) {
+Result<RowWrite> WriteTransaction::left(RowWrite write, const Error& error) const {
+    if (guard_.conflict()) return error;
+    write.damage = write.damage.empty() ? error.message : write.damage + "; its second place: " + error.message;
+    return write;
+}
+
+Result<bool> WriteTransaction::try_put(TableIndex table, const std::string& key, std::string_view body,
+                                       std::string& damage) {
+    if (auto checked = guard_.check_put(table, key); !checked) {
+        if (guard_.conflict()) return checked.error();
+        damage = checked.error().message;
+        return false;
+    }
+    if (auto done = put(table, key, seal(key, body)); !done) return done.error();
+    return true;
+}
+
+Result<bool> WriteTransaction::try_remove(TableIndex table, const std::string& key, std::string& damage) {
+    if (auto checked = guard_.check_remove(table, key); !checked) {
+        if (guard_.conflict()) return checked.error();
+        damage = checked.error().message;
+        return false;
+    }
+    if (auto done = remove(table, key); !done) return done.error();
+    return true;
+}
+
+Result<RowWrite> WriteTransaction::put_snapshot(std::string_view name, uint64_t position, uint64_t deadline_ms,
+                                                std::optional<std::string_view> state) {
+    const SnapshotTables& tables = guard_.tables();
     const std::string key = row_key(name);
     if (!state) deadline_ms = 0;
-    // All that could be damaged first, so that the row is written whole or not at all.
-    if (auto checked = guard_.check_put(snapshots_table, key); !checked) return checked.error().message;
-    const auto before = snapshot(name, key);
-    std::string old_deadline;
-    std::string old_deletion;
-    // A damaged row is replaced; what it left among the deadlines no longer matches and is passed over.
-    if (before && *before) {
-        if ((*before)->position > position) return std::string();
-        if ((*before)->deadline_ms != 0) old_deadline = numbered_key((*before)->deadline_ms, name);
-        if ((*before)->deleted) old_deletion = numbered_key((*before)->position, name);
+    RowWrite out;
+    std::optional<SnapshotRow> before;
+    bool aside = false;
+    if (tables.has_aside()) {
+        auto second = tables.aside_snapshot(name);
+        if (!second) return left(std::move(out), second.error());
+        aside = second->has_value();
+        before = std::move(*second);
     }
-    const std::string deadline = deadline_ms != 0 ? numbered_key(deadline_ms, name) : std::string();
-    const std::string deletion = !state ? numbered_key(position, name) : std::string();
-    struct Change {
-        TableIndex table;
-        const std::string& key;
-        bool removes;
-    };
-    const Change changes[] = {{deadlines_table, old_deadline, true},
-                              {deletions_table, old_deletion, true},
-                              {deadlines_table, deadline, false},
-                              {deletions_table, deletion, false}};
-    for (const Change& change : changes) {
-        if (change.key.empty()) continue;
-        const auto checked =
-            change.removes ? guard_.check_remove(change.table, change.key) : guard_.check_put(change.table, change.key);
-        if (!checked) return checked.error().message;
+    if (!aside) {
+        if (auto checked = guard_.check_put(snapshots_table, key); !checked) {
+            if (guard_.conflict()) return checked.error();
+            out.damage = checked.error().message;
+            aside = true;
+        } else if (auto first = tables.first_snapshot(name)) {
+            before = std::move(*first);
+        }
+        // A value that is damaged is replaced; what it left among the deadlines no longer matches and is passed over.
+    }
+    if (before && before->position > position) {
+        out.written = true;
+        return out;
     }
     const std::string_view* content = state ? &*state : nullptr;
     const std::string row = SnapshotRow::encode(key, name, position, deadline_ms, content);
-    if (auto done = put(snapshots_table, key, row); !done) return done.error();
-    written_.insert(key);
-    for (const Change& change : changes) {
-        if (change.key.empty()) continue;
-        const auto done =
-            change.removes ? remove(change.table, change.key) : put(change.table, change.key, seal(change.key, name));
-        if (!done) return done.error();
+    if (aside) {
+        std::string damage;
+        const auto put = try_put(aside_table, aside_key(name, 0), row, damage);
+        if (!put) return put.error();
+        if (!*put) return left(std::move(out), Error{damage});
+    } else if (auto done = put(snapshots_table, key, row); !done) {
+        return done.error();
     }
-    return std::string();
+    out.written = true;
+    // The rest is of less weight: a row that cannot be noted among the deadlines is right, it only is not found then.
+    const auto numbered = [&](uint64_t number) { return number != 0 ? numbered_key(number, name) : std::string(); };
+    struct Change {
+        TableIndex table;
+        std::string before;
+        std::string after;
+    };
+    const Change changes[] = {
+        {deadlines_table, numbered(before ? before->deadline_ms : 0), numbered(deadline_ms)},
+        {deletions_table, numbered(before && before->deleted ? before->position : 0), numbered(state ? 0 : position)}};
+    for (const Change& change : changes) {
+        if (!change.before.empty() && change.before != change.after) {
+            if (auto done = try_remove(change.table, change.before, out.damage); !done) return done.error();
+        }
+        if (!change.after.empty()) {
+            if (auto done = try_put(change.table, change.after, name, out.damage); !done) return done.error();
+        }
+    }
+    if (!tables.has_aside()) return out;
+    const auto entries = tables.aside_entries(name);
+    if (!entries) return left(std::move(out), entries.error());
+    for (const AsideEntry& entry : *entries) {
+        if (entry.position > position) break;
+        if (auto done = try_remove(aside_table, aside_key(name, entry.position), out.damage); !done)
+            return done.error();
+    }
+    return out;
 }
 
-WriteTransaction::RowResult WriteTransaction::put_metadata(std::string_view name,
-                                                           std::optional<std::string_view> value) {
-    const auto checked = value ? guard_.check_put(metadata_table, name) : guard_.check_remove(metadata_table, name);
-    if (!checked) return checked.error().message;
-    const auto done = value ? put(metadata_table, name, seal(name, *value)) : remove(metadata_table, name);
+Result<RowWrite> WriteTransaction::put_metadata(std::string_view name, std::optional<std::string_view> value) {
+    const SnapshotTables& tables = guard_.tables();
+    const std::string key(name);
+    RowWrite out;
+    bool aside = false;
+    if (tables.has_aside()) {
+        const auto second = tables.aside_metadata(name);
+        if (!second) return left(std::move(out), second.error());
+        aside = second->has_value();
+    }
+    if (!aside) {
+        const auto done =
+            value ? try_put(metadata_table, key, *value, out.damage) : try_remove(metadata_table, key, out.damage);
+        if (!done) return done.error();
+        out.written = *done;
+        if (*done) return out;
+    }
+    BinaryWriter body;
+    body.u8(value ? 1 : 0);
+    body.bytes(name);
+    if (value) body.fixed(value->data(), value->size());
+    std::string damage;
+    const auto done = try_put(aside_table, aside_key(metadata_name(name), 0), body.data(), damage);
     if (!done) return done.error();
-    return std::string();
+    out.written = *done;
+    return *done ? Result<RowWrite>(std::move(out)) : left(std::move(out), Error{damage});
+}
+
+Result<RowWrite> WriteTransaction::put_aside(std::string_view name, const AsideEntry& entry) {
+    BinaryWriter body;
+    body.u8(entry.lost.empty() ? 0 : 1);
+    body.bytes(name);
+    const std::string& content = entry.lost.empty() ? entry.payload : entry.lost;
+    body.fixed(content.data(), content.size());
+    RowWrite out;
+    const auto done = try_put(aside_table, aside_key(name, entry.position), body.data(), out.damage);
+    if (!done) return done.error();
+    out.written = *done;
+    return out;
 }
 
 Result<void> WriteTransaction::put_state(const DatabaseState& state) {
@@ -139,12 +211,13 @@ Result<size_t> WriteTransaction::forget_deletions(uint64_t before_position, size
         const auto name = value ? unseal(deletion, *value) : Result<std::string_view>(value.error());
         std::string key;
         if (name) {
-            const auto row = guard_.tables().snapshot(*name);
-            if (!row) return true;
+            // One in the second place stays: what is damaged in the first is not to be seen.
+            const auto row = guard_.tables().first_snapshot(*name);
+            if (!row) return !guard_.conflict();
             if (*row && (*row)->deleted && (*row)->position < before_position) key = row_key(*name);
         }
-        if (!guard_.check_remove(deletions_table, deletion)) return true;
-        if (!key.empty() && !guard_.check_remove(snapshots_table, key)) return true;
+        if (!guard_.check_remove(deletions_table, deletion)) return !guard_.conflict();
+        if (!key.empty() && !guard_.check_remove(snapshots_table, key)) return !guard_.conflict();
         failed = remove(deletions_table, deletion);
         if (failed && !key.empty()) failed = remove(snapshots_table, key);
         removed += 1;
@@ -153,15 +226,17 @@ Result<size_t> WriteTransaction::forget_deletions(uint64_t before_position, size
     const auto walked = table.walk({}, visitor);
     if (!walked) return walked.error();
     if (!failed) return failed.error();
+    if (guard_.conflict()) return conflict_error();
     return removed;
 }
 
 Result<void> WriteTransaction::commit() {
+    if (guard_.conflict()) return conflict_error();
     MDB_txn* transaction = transaction_;
     transaction_ = nullptr;
     errno = 0;
     int code = mdb_txn_commit(transaction);
-    if (code == 0) return {};
+    if (code == 0) return db_->committed();
     // LMDB's word for a write that took less than all, which is what a disk that becomes full does.
     if (code == EIO && errno != EIO) code = ENOSPC;
     const Error error = db_->failure("committing", code);

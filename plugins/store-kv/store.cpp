@@ -74,7 +74,7 @@ void KvStore::open() {
     if (!created_) {
         database_ = required(SnapshotDb::open(snapshots_path, options_.map_size));
         for (const std::string& damage : database_->damage_at_open())
-            host_.log(MERIDIAN_LOG_ERROR, damage + "; its rows cannot be read or written");
+            host_.log(MERIDIAN_LOG_ERROR, damage + "; its rows cannot be read");
         const DatabaseState known = required(database_->state());
         if (known.store_id != directory_->store_id()) {
             refuse(snapshots_path + ": belongs to store " + hexadecimal(known.store_id) +
@@ -167,8 +167,11 @@ Result<void> KvStore::replay(const ReadTransaction& database, Segment& segment, 
         const auto [found, added] = covered.try_emplace(std::string(name), 0);
         if (added) {
             const auto row = database.snapshot(name);
-            // A damaged row covers nothing: all entries that are left stay.
             if (row && *row) found->second = (*row)->position;
+            // Of a key that cannot be read the entries were set aside up to here, or will be.
+            const auto aside = database.aside_entries(name, found->second);
+            if (aside && !aside->empty()) found->second = aside->back().position;
+            if (!row) unreadable_.emplace(name);
         }
         return found->second;
     };

@@ -20,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +37,9 @@
 namespace meridian::store_kv {
 
 constexpr size_t page_count_max = 100'000;  // names in one page of a scan
+
+// What is wrong with it: it could not be read, or (code 0) is not what was written.
+std::string unreadable_entry(const Segment& segment, const EntryPlace& place, int code);
 
 struct StoreOptions {
     std::string directory;
@@ -122,16 +126,25 @@ private:
     // store_checkpoint.cpp
     void run_upkeep();
     meridian_status write_snapshots(std::vector<Snapshot>& snapshots, std::string& message);
-    Result<void> write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end, std::string& damage);
+    Result<void> write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end, std::string& left);
+    Result<WriteTransaction> begin_database();
     Result<void> commit_database(WriteTransaction& transaction);
+    Error ended(const WriteTransaction& transaction, const Error& error);
+    uint64_t slice_bytes_max() const;
+    void say_damage(const std::string& damage);
     bool metadata_waits() const;
-    Result<bool> flush_metadata();
+    Result<void> flush_metadata();
     Result<void> advance_recovery(bool to_the_end);
     void delete_segments();
     void warn_once(const Result<void>& result);
     void refill_spares();
     LogPoint recovery_point() const;
     DatabaseState database_state() const;
+
+    // store_aside.cpp
+    void note_unreadable(const std::string& name);
+    void set_aside_unreadable();
+    Result<bool> set_aside(const std::string& name, bool pressed);
 
     // store_backup.cpp
     Result<void> fill_copy(const std::string& target);
@@ -144,17 +157,21 @@ private:
     std::unique_ptr<SnapshotDb> database_;
 
     mutable std::mutex state_mutex_;
-    SegmentList segments_;       // guarded by state_mutex_
-    KeyIndex index_{segments_};  // guarded by state_mutex_
-    std::string failure_;        // guarded by state_mutex_; what went wrong when failed_
-    uint64_t backup_pin_ = 0;    // guarded by state_mutex_; segments from this number on stay; 0 = none
+    SegmentList segments_;              // guarded by state_mutex_
+    KeyIndex index_{segments_};         // guarded by state_mutex_
+    std::string failure_;               // guarded by state_mutex_; what went wrong when failed_
+    uint64_t backup_pin_ = 0;           // guarded by state_mutex_; segments from this number on stay; 0 = none
+    std::set<std::string> unreadable_;  // guarded by state_mutex_; keys with entries in the log, met lately
 
     std::unique_ptr<SparePool> spares_;
     std::unique_ptr<LogWriter> writer_;
     std::unique_ptr<Scrubber> scrubber_;
-    LogPoint recovery_;           // of the upkeep thread: as the database has it
-    std::string upkeep_warning_;  // of the upkeep thread: the last, which is not said again
-    DatabaseState known_;         // as the database had it at open
+    LogPoint recovery_;                 // of the upkeep thread: as the database has it
+    std::string upkeep_warning_;        // of the upkeep thread: the last, which is not said again
+    std::vector<std::string> waiting_;  // of the upkeep thread: keys whose entries in the log cannot be read
+    DatabaseState known_;               // as the database had it at open
+    std::mutex said_mutex_;
+    std::set<std::string> said_;  // guarded by said_mutex_; damage that was logged
 
     bool created_ = false;
     uint64_t opening_next_position_ = 1;

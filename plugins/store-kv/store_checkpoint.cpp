@@ -7,7 +7,9 @@
 namespace meridian::store_kv {
 namespace {
 
-constexpr uint64_t slice_bytes_max = 256 << 10;  // of one LMDB transaction, the last row aside
+constexpr uint64_t slice_bytes_least = 256 << 10;  // of one LMDB transaction, the last row aside
+constexpr uint64_t slice_bytes_most = 16 << 20;
+constexpr size_t damage_said_max = 100;
 constexpr size_t slice_rows_max = 512;
 constexpr size_t upkeep_tasks_max = 64;
 constexpr size_t metadata_pending_max = 4096;  // more are moved to the database without waiting for a checkpoint
@@ -65,10 +67,8 @@ void KvStore::run_upkeep() {
         upkeep_wanted_ = false;
         lock.unlock();
         const meridian_status status = abi::guarded(nullptr, [&]() -> meridian_status {
-            if (!failed_ && (stopping || metadata_waits())) {
-                const auto flushed = flush_metadata();
-                warn_once(flushed ? Result<void>() : Result<void>(flushed.error()));
-            }
+            if (!failed_ && (stopping || metadata_waits())) warn_once(flush_metadata());
+            if (!failed_) set_aside_unreadable();
             if (!failed_) {
                 warn_once(advance_recovery(stopping));
                 delete_segments();
@@ -91,6 +91,16 @@ void KvStore::warn_once(const Result<void>& result) {
     host_.log(MERIDIAN_LOG_WARNING, upkeep_warning_);
 }
 
+// Each once, and not without end.
+void KvStore::say_damage(const std::string& damage) {
+    if (damage.empty()) return;
+    {
+        const std::lock_guard lock(said_mutex_);
+        if (said_.size() >= damage_said_max || !said_.insert(damage).second) return;
+    }
+    host_.log(MERIDIAN_LOG_ERROR, damage);
+}
+
 // Metadata moves to the database with a checkpoint, or before when there is much of it, or when it is all that keeps an
 // older segment.
 bool KvStore::metadata_waits() const {
@@ -111,7 +121,7 @@ DatabaseState KvStore::database_state() const {
 }
 
 meridian_status KvStore::write_snapshots(std::vector<Snapshot>& snapshots, std::string& message) {
-    std::string damage;
+    std::string left;
     size_t begin = 0;
     while (begin < snapshots.size()) {
         if (failed_) {
@@ -120,27 +130,53 @@ meridian_status KvStore::write_snapshots(std::vector<Snapshot>& snapshots, std::
             return MERIDIAN_READ_ONLY;
         }
         size_t end = begin;
-        for (uint64_t bytes = 0; end < snapshots.size() && end - begin < slice_rows_max && bytes < slice_bytes_max;
+        std::set<std::string_view> names;  // each once in a transaction
+        for (uint64_t bytes = 0; end < snapshots.size() && end - begin < slice_rows_max && bytes < slice_bytes_max();
              ++end) {
+            if (!names.insert(snapshots[end].name).second) break;
             bytes += snapshots[end].name.size() + (snapshots[end].state ? snapshots[end].state->size() : 0);
         }
-        if (auto written = write_slice(snapshots, begin, end, damage); !written) {
+        if (auto written = write_slice(snapshots, begin, end, left); !written) {
             message = written.error().message;
             return failed_ ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_IO;
         }
         begin = end;
     }
-    if (auto flushed = flush_metadata(); !flushed) {
-        message = flushed.error().message;
-        return failed_ ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_IO;
+    // The snapshots are there, whatever becomes of this: it is tried again.
+    if (!failed_) warn_once(flush_metadata());
+    message = left;
+    return left.empty() ? MERIDIAN_OK : MERIDIAN_CORRUPT;
+}
+
+// Each transaction reads the list of free pages, so it writes at least about as much, within reason.
+uint64_t KvStore::slice_bytes_max() const {
+    return std::clamp(database_->free_list_bytes(), slice_bytes_least, slice_bytes_most);
+}
+
+// All of this thread's transactions: none is begun when writing has ended.
+Result<WriteTransaction> KvStore::begin_database() {
+    if (failed_) {
+        const std::lock_guard lock(state_mutex_);
+        return Error{failure_};
     }
-    message = damage;
-    return damage.empty() ? MERIDIAN_OK : MERIDIAN_CORRUPT;
+    return database_->write();
+}
+
+// For an error of a row, which ends its transaction.
+Error KvStore::ended(const WriteTransaction& transaction, const Error& error) {
+    if (transaction.conflict()) fail(error.message);
+    return error;
 }
 
 // Stops writing before it waits for readers, so that a failure is seen at once.
 Result<void> KvStore::commit_database(WriteTransaction& transaction) {
+    if (failed_) {
+        // Found by another thread since it was begun.
+        const std::lock_guard lock(state_mutex_);
+        return Error{failure_};
+    }
     auto committed = transaction.commit();
+    if (!committed && transaction.conflict()) fail(committed.error().message);
     if (!committed && transaction.io_failed()) {
         fail(committed.error().message);
         database_->reopen_after_panic();
@@ -148,9 +184,9 @@ Result<void> KvStore::commit_database(WriteTransaction& transaction) {
     return committed;
 }
 
-// Snapshots whose place in the database is damaged are left out, and told by `damage`.
-Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end, std::string& damage) {
-    auto transaction = database_->write();
+// Snapshots whose two places in the database are damaged are left out, and told by `left`.
+Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin, size_t end, std::string& left) {
+    auto transaction = begin_database();
     if (!transaction) return transaction.error();
     std::vector<bool> written(end - begin);
     for (size_t i = begin; i < end; ++i) {
@@ -158,9 +194,10 @@ Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin
         std::optional<std::string_view> state;
         if (snapshot.state) state = *snapshot.state;
         const auto put = transaction->put_snapshot(snapshot.name, snapshot.position, snapshot.deadline_ms, state);
-        if (!put) return put.error();
-        written[i - begin] = put->empty();
-        if (!put->empty()) damage = *put;
+        if (!put) return ended(*transaction, put.error());
+        say_damage(put->damage);
+        written[i - begin] = put->written;
+        if (!put->written) left = put->damage;
     }
     if (auto put = transaction->put_state(database_state()); !put) return put;
     if (auto committed = commit_database(*transaction); !committed) return committed;
@@ -174,42 +211,41 @@ Result<void> KvStore::write_slice(std::vector<Snapshot>& snapshots, size_t begin
     return {};
 }
 
-// Moves all pending metadata into the database, in slices. True if there was any.
-Result<bool> KvStore::flush_metadata() {
+// Moves all pending metadata into the database, in slices.
+Result<void> KvStore::flush_metadata() {
     struct Item {
         std::string name;
         PendingMetadata pending;
     };
     std::string after;
-    std::string damage;
-    bool any = false;
+    std::string left;
     for (;;) {
         std::vector<Item> items;
         {
             const std::lock_guard lock(state_mutex_);
             uint64_t bytes = 0;
             for (auto at = index_.metadata().upper_bound(after); at != index_.metadata().end(); ++at) {
-                if (items.size() == slice_rows_max || bytes >= slice_bytes_max) break;
+                if (items.size() == slice_rows_max || bytes >= slice_bytes_max()) break;
                 bytes += at->first.size() + (at->second.value ? at->second.value->size() : 0);
                 items.push_back({at->first, at->second});
             }
         }
-        if (items.empty()) return damage.empty() ? Result<bool>(any) : Result<bool>(Error{damage});
-        any = true;
+        if (items.empty()) return left.empty() ? Result<void>() : Result<void>(Error{left});
         after = items.back().name;
-        auto transaction = database_->write();
+        auto transaction = begin_database();
         if (!transaction) return transaction.error();
         for (Item& item : items) {
             std::optional<std::string_view> value;
             if (item.pending.value) value = *item.pending.value;
             const auto put = transaction->put_metadata(item.name, value);
-            if (!put) return put.error();
-            if (put->empty()) continue;
-            damage = *put;
+            if (!put) return ended(*transaction, put.error());
+            say_damage(put->damage);
+            if (put->written) continue;
+            left = put->damage;
             item.name.clear();
         }
-        if (auto put = transaction->put_state(database_state()); !put) return put.error();
-        if (auto committed = commit_database(*transaction); !committed) return committed.error();
+        if (auto put = transaction->put_state(database_state()); !put) return put;
+        if (auto committed = commit_database(*transaction); !committed) return committed;
         const std::lock_guard lock(state_mutex_);
         for (const Item& item : items)
             if (!item.name.empty()) index_.metadata_stored(item.name, item.pending.sequence);
@@ -247,11 +283,11 @@ Result<void> KvStore::advance_recovery(bool to_the_end) {
     state.recovery = point;
     state.closed = to_the_end;
     for (size_t forgotten = slice_rows_max; forgotten == slice_rows_max;) {
-        auto transaction = database_->write();
+        auto transaction = begin_database();
         if (!transaction) return transaction.error();
         if (auto put = transaction->put_state(state); !put) return put;
         auto removed = transaction->forget_deletions(point.position, slice_rows_max);
-        if (!removed) return removed.error();
+        if (!removed) return ended(*transaction, removed.error());
         if (auto committed = commit_database(*transaction); !committed) return committed;
         recovery_ = point;
         forgotten = *removed;

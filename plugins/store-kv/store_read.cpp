@@ -48,16 +48,19 @@ std::string read_places(std::vector<Wanted>& wanted, std::vector<std::string>& e
             item.in_arena = base + item.place.offset - from;
             const auto payload = std::string_view(arena).substr(static_cast<size_t>(item.in_arena), item.place.length);
             if (code == 0 && crc32c(payload) == item.place.checksum) continue;
-            errors[item.key] =
-                item.segment->path + ": the entry of position " + std::to_string(item.place.position) + " at offset " +
-                std::to_string(item.place.offset) +
-                (code != 0 ? " cannot be read: " + error_text(code) : std::string(" fails its checksum"));
+            errors[item.key] = unreadable_entry(*item.segment, item.place, code);
         }
     }
     return arena;
 }
 
 }  // namespace
+
+std::string unreadable_entry(const Segment& segment, const EntryPlace& place, int code) {
+    return segment.path + ": the entry of position " + std::to_string(place.position) + " at offset " +
+           std::to_string(place.offset) +
+           (code != 0 ? " cannot be read: " + error_text(code) : std::string(" fails its checksum"));
+}
 
 meridian_status KvStore::read_keys(const meridian_key_name* names, uint64_t count, abi::KeyRecordSink sink) {
     std::vector<std::string> joined;
@@ -96,6 +99,7 @@ size_t KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, 
     // After the places were copied: whatever a checkpoint drops from the index meanwhile is in these snapshots.
     const auto database = database_->read();
     std::vector<std::optional<SnapshotRow>> rows(end - begin);
+    std::vector<std::vector<AsideEntry>> asides(end - begin);  // older than what the log still has
     std::vector<Wanted> wanted;
     uint64_t row_bytes = 0;
     for (size_t k = 0; k < rows.size(); ++k) {
@@ -112,8 +116,19 @@ size_t KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, 
         }
         rows[k] = std::move(*row);
         row_bytes += rows[k] ? rows[k]->size() : 0;
-        const uint64_t covered = rows[k] ? rows[k]->position : 0;
-        uint32_t index = 0;
+        uint64_t covered = rows[k] ? rows[k]->position : 0;
+        auto aside = database->aside_entries(names[begin + k], covered);
+        if (!aside) {
+            errors[k] = aside.error().message;
+            continue;
+        }
+        for (const AsideEntry& entry : *aside) {
+            if (!entry.lost.empty()) errors[k] = entry.lost;
+            covered = entry.position;
+            last_positions[k] = entry.position;
+        }
+        asides[k] = std::move(*aside);
+        auto index = static_cast<uint32_t>(asides[k].size());
         for (const EntryPlace& place : places[k]) {
             if (place.position <= covered) continue;
             const auto offset =
@@ -123,6 +138,8 @@ size_t KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, 
         }
         tails[k].resize(index);
     }
+    for (size_t k = 0; k < rows.size(); ++k)
+        for (size_t i = 0; i < asides[k].size(); ++i) tails[k][i] = abi::bytes(asides[k][i].payload);
     const std::string arena = read_places(wanted, errors);
     for (const Wanted& item : wanted) {
         tails[item.key][item.index] =
@@ -135,6 +152,7 @@ size_t KvStore::read_chunk(const std::vector<std::string>& names, size_t begin, 
         record.struct_size = sizeof record;
         record.name = {abi::bytes(namespace_of(name)), abi::bytes(key_of(name))};
         if (!errors[k].empty()) {
+            if (!places[k].empty()) note_unreadable(name);
             record.status = MERIDIAN_CORRUPT;
             record.message = abi::bytes(errors[k]);
             sink.record(record);

@@ -82,7 +82,7 @@ meridian_status KvStore::scan_due(uint64_t until_ms, uint64_t count_max, abi::Na
                 return MERIDIAN_IO;
             }
             size_t found = 0;
-            const auto scanned = database->deadlines(until_ms, [&](uint64_t deadline_ms, std::string_view name) {
+            const auto visit = [&](uint64_t deadline_ms, std::string_view name) {
                 {
                     // A key with newer entries has its deadline from them.
                     const std::lock_guard lock(state_mutex_);
@@ -90,8 +90,11 @@ meridian_status KvStore::scan_due(uint64_t until_ms, uint64_t count_max, abi::Na
                 }
                 due.emplace(deadline_ms, name);
                 return ++found <= count;
+            };
+            database->deadlines(until_ms, visit, [this](const std::string& damage) {
+                say_damage(damage + "; keys that it has do not expire until they are written again");
             });
-            error = scanned ? std::string() : scanned.error().message;
+            error.clear();
             return MERIDIAN_OK;
         });
         if (!error.empty()) return sink.done(MERIDIAN_IO, error);

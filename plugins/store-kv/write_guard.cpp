@@ -1,7 +1,8 @@
 #include "write_guard.h"
 
-#include <algorithm>
 #include <optional>
+
+#include "lmdb_check.h"
 
 namespace meridian::store_kv {
 namespace {
@@ -25,11 +26,16 @@ Result<void> check_whole(const TreeReader& tree) {
     return walked ? out : Result<void>(walked.error());
 }
 
-// The row that is replaced or removed, if there is one; the pages of its large value are given back.
+// The row that is replaced or removed, if there is one. LMDB gives the pages of its large value back, so these must be
+// this row's and not another's: its seal says so.
 Result<std::optional<PageNode>> row_given_back(const TreeReader& tree, const TreePath& path, std::string_view key) {
     auto row = tree.row_at(path, key);
-    if (row && row->overflow != no_page) {
-        if (const auto count = tree.overflow_pages(*row); !count) return count.error();
+    if (!row || row->overflow == no_page) return row;
+    const auto value = tree.value(*row);
+    if (!value) return value.error();
+    if (const auto body = unseal(key, *value); !body) {
+        return Error{tree.path() + ": page " + std::to_string(row->overflow) + ": (" + tree.table().name +
+                     ") the large value of row '" + printable(key) + "': " + body.error().message};
     }
     return row;
 }
@@ -37,8 +43,11 @@ Result<std::optional<PageNode>> row_given_back(const TreeReader& tree, const Tre
 }  // namespace
 
 Result<void> WriteGuard::check_begin() {
-    const auto any = [](PageNumber) { return Result<void>(); };
-    if (auto checked = check_free_list(tables_.view, any); !checked) return checked;
+    auto pages = read_free_pages(tables_.view);
+    if (!pages) return pages.error();
+    free_pages_ = std::move(*pages);
+    tables_.view.main.set_free_pages(free_pages_.get());
+    for (TreeReader& table : tables_.tables) table.set_free_pages(free_pages_.get());
     if (auto checked = check_whole(tables_.view.main); !checked) return checked;
     return check_whole(tables_[system_table]);
 }
@@ -48,8 +57,12 @@ Result<void> WriteGuard::check_put(TableIndex table, std::string_view key) {
     const auto path = tree.path_to(key);
     if (!path) return path.error();
     if (path->empty()) return {};
-    if (const auto row = row_given_back(tree, *path, key); !row) return row.error();
-    progress_[table].leaves[path->back().number].rows_added = true;
+    const auto row = row_given_back(tree, *path, key);
+    if (!row) return row.error();
+    Progress& progress = progress_[table];
+    progress.leaf = path->back().number;
+    // What takes the place of the row may be smaller.
+    progress.leaves[progress.leaf].removed_bytes += *row ? row_bytes(**row) : 0;
     return {};
 }
 
@@ -58,39 +71,69 @@ Result<void> WriteGuard::check_remove(TableIndex table, std::string_view key) {
     const auto path = tree.path_to(key);
     if (!path) return path.error();
     if (path->empty()) return {};
-    const auto given_back = row_given_back(tree, *path, key);
-    if (!given_back) return given_back.error();
-    const std::optional<PageNode>& row = *given_back;
+    const auto row = row_given_back(tree, *path, key);
+    if (!row) return row.error();
+    // The step to the next page reads the branches on the way, whether or not there is a merge.
+    if (const auto next = next_unmerged(table, *path, Side::after); !next) return next.error();
     const TreePage& page = *path->back().page;
-    Leaf& leaf = progress_[table].leaves[path->back().number];
-    leaf.removed_bytes += row ? row_bytes(*row) : 0;
+    const PageNumber number = path->back().number;
+    Progress& progress = progress_[table];
+    Leaf leaf = progress.leaves[number];
+    leaf.removed_bytes += *row ? row_bytes(**row) : 0;
     leaf.removed_rows += 1;
-    const bool comfortable = !leaf.rows_added && leaf.removed_rows + 2 <= page.size() &&
+    const bool comfortable = !leaf.split && progress.merged.count(number) == 0 &&
+                             leaf.removed_rows + 2 <= page.size() &&
                              leaf.removed_bytes + page.page_size() / comfortable_divisor <= page.used_bytes();
-    return comfortable ? Result<void>() : check_beside(table, *path);
+    if (!comfortable) {
+        if (auto checked = check_merge(table, *path); !checked) return checked;
+    }
+    progress.leaves[number] = leaf;
+    progress.leaf = number;
+    return {};
 }
 
-Result<void> WriteGuard::check_beside(TableIndex table, const TreePath& path) {
+Result<TreePath> WriteGuard::next_unmerged(TableIndex table, TreePath path, Side side) const {
+    const Progress& progress = progress_[table];
+    // Pages that are beside each other were merged once for each page between them.
+    for (uint64_t left = progress.merges + 1; left-- > 0;) {
+        auto next = tables_[table].beside(path, side);
+        if (!next) return next.error();
+        path = std::move(*next);
+        if (path.empty() || progress.merged.count(path.back().number) == 0) break;
+    }
+    return path;
+}
+
+Result<void> WriteGuard::check_merge(TableIndex table, const TreePath& path) {
     const TreeReader& tree = tables_[table];
     Progress& progress = progress_[table];
-    TreeVisitor visitor;
-    visitor.page = [&](PageNumber page) { return progress.sound.insert(page).second; };
-    const size_t reach = static_cast<size_t>(progress.merges) + 1;
-    for (size_t level = path.size() - 1; level-- > 0;) {
-        const TreeStep& parent = path[level];
-        const size_t first = parent.index > reach ? parent.index - reach : 0;
-        const size_t last = std::min(parent.page->size() - 1, parent.index + reach);
-        for (size_t child = first; child <= last; ++child) {
-            if (child == parent.index) continue;
-            if (auto walked = tree.walk_child(path, level, child, visitor); !walked) {
-                progress.sound.clear();
-                return walked;
+    std::unordered_set<PageNumber> merged;  // by this one, if all goes well
+    bool branches_changed = progress.branches_changed;
+    for (TreePath here = path; !here.empty(); here.pop_back()) {
+        const bool leaf = here.size() == path.size();
+        merged.insert(here.back().number);
+        for (const Side side : {Side::before, Side::after}) {
+            if (!leaf) {
+                if (auto edge = tree.load_edge(here, side); !edge) return edge;
+            }
+            auto next = next_unmerged(table, here, side);
+            if (!next) return next.error();
+            if (next->empty()) continue;
+            if (auto loaded = tree.load_end(*next); !loaded) return loaded;
+            merged.insert(next->back().number);
+            for (const Side edge : {Side::before, Side::after}) {
+                if (auto loaded = tree.load_edge(*next, edge); !loaded) return loaded;
             }
         }
-        // Enough children are left: this branch is not merged itself.
-        const size_t children = progress.split ? parent.page->size() / 2 : parent.page->size();
-        if (children >= reach + 2) return {};
+        if (here.size() < 2) break;
+        // A branch that certainly keeps two children is not merged itself. It has lost at most one for each merge of
+        // leaves, and as many to branches beside it; if it was split, half of them.
+        const TreePage& parent = *here[here.size() - 2].page;
+        if (!branches_changed && parent.size() >= 2 * progress.merges + 4) break;
+        branches_changed = true;
     }
+    progress.merged.merge(merged);
+    progress.branches_changed = branches_changed;
     return {};
 }
 
@@ -101,9 +144,9 @@ void WriteGuard::changed(TableIndex table, const MDB_stat& now) {
         progress.leaf_pages = tables_[table].table().info.leaf_pages;
         progress.known = true;
     }
-    if (now.ms_branch_pages > progress.branch_pages) progress.split = true;
-    if (now.ms_branch_pages < progress.branch_pages) progress.merges += progress.branch_pages - now.ms_branch_pages;
+    if (now.ms_branch_pages > progress.branch_pages) progress.branches_changed = true;
     if (now.ms_leaf_pages < progress.leaf_pages) progress.merges += progress.leaf_pages - now.ms_leaf_pages;
+    if (now.ms_leaf_pages > progress.leaf_pages) progress.leaves[progress.leaf].split = true;
     progress.branch_pages = now.ms_branch_pages;
     progress.leaf_pages = now.ms_leaf_pages;
 }
