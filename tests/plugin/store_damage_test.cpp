@@ -192,6 +192,49 @@ class StoreDamageTest : public CppUnit::TestFixture {
         return out;
     }
 
+    // What may be an error because of the damage: rows whose path or value it touches, or all if it touches what leads
+    // to all.
+    struct Reach {
+        std::vector<bool> keys = std::vector<bool>(key_count, false);
+        std::vector<bool> metadata = std::vector<bool>(metadata_count, false);
+    };
+    Reach reach_of(const Damage& damage) const {
+        Reach reach;
+        if (damage.bits.empty()) return reach;
+        const PageNumber first = damage.offset / page_size;
+        const PageNumber last = (damage.offset + damage.bits.size() - 1) / page_size;
+        const auto touched = [&](PageNumber from, uint64_t count = 1) { return from <= last && from + count > first; };
+        const auto opened = tables_of(original_ + "/snapshots/data.mdb");
+        bool all = touched(0, store_kv::meta_pages);
+        for (const auto* tree :
+             {&opened.tables.view.main, &opened.tables.view.free, &opened.tables[store_kv::system_table]}) {
+            store_kv::TreeVisitor visitor;
+            visitor.page = [&](PageNumber page) {
+                all = all || touched(page);
+                return true;
+            };
+            CPPUNIT_ASSERT(tree->walk({}, visitor).ok());
+        }
+        const auto reaches = [&](store_kv::TableIndex table, const std::string& name) {
+            const auto& tree = opened.tables[table];
+            const auto path = tree.path_to(name);
+            CPPUNIT_ASSERT(path.ok());
+            const auto row = tree.row_at(*path, name);
+            CPPUNIT_ASSERT(row);
+            return all ||
+                   std::any_of(path->begin(), path->end(), [&](const auto& step) { return touched(step.number); }) ||
+                   (row->overflow != store_kv::no_page &&
+                    touched(row->overflow, store_kv::overflow_page_count(row->value_size, page_size)));
+        };
+        for (int i = 0; i < key_count; ++i) {
+            const std::string name = std::string("room\0", 5) + key_of(i);
+            reach.keys[static_cast<size_t>(i)] = reaches(store_kv::snapshots_table, name);
+        }
+        for (int i = 0; i < metadata_count; ++i)
+            reach.metadata[static_cast<size_t>(i)] = reaches(store_kv::metadata_table, "m" + std::to_string(i));
+        return reach;
+    }
+
     // ---- in the child process: everything is a text of what is wrong
 
     struct Seen {
@@ -200,11 +243,17 @@ class StoreDamageTest : public CppUnit::TestFixture {
         std::vector<bool> right = std::vector<bool>(key_count, false);
     };
 
-    static std::string look(TestStore& store, Seen& seen) {
+    static bool says_what_is_wrong(const std::string& error) {
+        return error.find("data.mdb") != std::string::npos || error.find("the stored ") != std::string::npos;
+    }
+
+    static std::string look(TestStore& store, const Reach& reach, Seen& seen) {
         for (int i = 0; i < key_count; ++i) {
             const auto record = store.read("room", key_of(i));
             if (!record.error.empty()) {
                 ++seen.quarantined;
+                if (!reach.keys[static_cast<size_t>(i)] || !says_what_is_wrong(record.error))
+                    return "key " + std::to_string(i) + " is an error: " + record.error;
             } else if (record.snapshot != state_of(i)) {
                 return "key " + std::to_string(i) + (record.snapshot ? " has another value" : " is gone");
             } else {
@@ -215,6 +264,8 @@ class StoreDamageTest : public CppUnit::TestFixture {
             Awaited<Result<std::vector<std::optional<std::string>>>> result;
             store->read_metadata({"m" + std::to_string(i)}, result.completion());
             const auto values = result.get();
+            if (!values && (!reach.metadata[static_cast<size_t>(i)] || !says_what_is_wrong(values.error().message)))
+                return "metadata " + std::to_string(i) + " is an error: " + values.error().message;
             if (values && values->at(0) != metadata_of(i)) return "metadata " + std::to_string(i) + " is wrong";
         }
         const auto page = store.keys("room");
@@ -228,7 +279,7 @@ class StoreDamageTest : public CppUnit::TestFixture {
         return {};
     }
 
-    static std::string use(const std::string& directory, const Damage& damage, Seen& seen) {
+    static std::string use(const std::string& directory, const Damage& damage, const Reach& reach, Seen& seen) {
         const std::string path = directory + "/snapshots/data.mdb";
         if (!damage.while_open) damage.apply(path);
         TestHost host;
@@ -238,10 +289,11 @@ class StoreDamageTest : public CppUnit::TestFixture {
             const bool named = opened.error().message.find("snapshots") != std::string::npos;
             return named ? "" : "refused with '" + opened.error().message + "'";
         }
+        bool written = false;
         {
             TestStore store(std::move(*opened));
             if (damage.while_open) damage.apply(path);
-            if (auto wrong = look(store, seen); !wrong.empty()) return wrong;
+            if (auto wrong = look(store, reach, seen); !wrong.empty()) return wrong;
             store.due(2'000'000);
             // Written again, one by one and together; then many are removed, so that pages are merged.
             std::vector<node::SnapshotWrite> writes;
@@ -251,7 +303,10 @@ class StoreDamageTest : public CppUnit::TestFixture {
                 write.state = state_of(i);
                 writes.push_back(std::move(write));
             }
-            store.checkpoint(writes);
+            written = store.checkpoint(writes).empty();
+            if (!written && !store->usage().failed &&
+                std::find(reach.keys.begin(), reach.keys.end(), false) != reach.keys.end())
+                return "keys were not written because of others";
             for (int i = 1; i < key_count; i += 60) store.snapshot("room", key_of(i), 0, state_of(i));
             // Refused if what was found makes it dangerous to write.
             const auto put = [&](const char* room, const std::string& key, const std::string& payload) {
@@ -277,12 +332,18 @@ class StoreDamageTest : public CppUnit::TestFixture {
         if (!opened) return {};
         TestStore store(std::move(*opened));
         Seen again;
-        return look(store, again);
+        if (auto wrong = look(store, reach, again); !wrong.empty()) return wrong;
+        for (int i = 0; written && i < key_count; i += 3) {
+            if (!again.right[static_cast<size_t>(i)])
+                return "key " + std::to_string(i) + " was written and is an error";
+        }
+        return {};
     }
 
     // Gives what is wrong with what a process makes of the damaged store, and what it saw.
     std::string outcome(const Damage& damage, Seen& seen) {
         copy();
+        const Reach reach = reach_of(damage);
         int ends[2];
         CPPUNIT_ASSERT_EQUAL(0, ::pipe(ends));
         const pid_t child = ::fork();
@@ -290,7 +351,7 @@ class StoreDamageTest : public CppUnit::TestFixture {
             ::alarm(120);
             std::string wrong;
             try {
-                wrong = use(damaged_, damage, seen);
+                wrong = use(damaged_, damage, reach, seen);
             } catch (const std::exception& error) { wrong = error.what(); }
             const std::string text =
                 std::string(seen.refused ? "r" : "-") + (seen.quarantined != 0 ? "q" : "-") + wrong;
