@@ -10,7 +10,7 @@
 namespace meridian::store_kv {
 namespace {
 
-constexpr int reopening_wait_ms = 5000;  // reads wait so long for a database that failed to be opened again
+constexpr int reading_wait_ms = 5000;  // reads wait so long for a database that failed to be opened again
 // Databases with more pages in their trees, and large values, are not looked at whole when they are opened: it would
 // take longer than recovery should.
 constexpr uint64_t pages_checked_max = 16384;
@@ -84,12 +84,17 @@ Result<void> SnapshotDb::committed() {
     return meta ? Result<void>() : Result<void>(meta.error());
 }
 
-Result<void> SnapshotDb::check_known(const MetaPage& meta, bool must_be_known) const {
+std::optional<MetaPage> SnapshotDb::known() const {
     const std::lock_guard lock(known_mutex_);
-    if (known_ && known_->transaction == meta.transaction && known_->bytes == meta.bytes) return {};
-    if (!must_be_known && (!known_ || known_->transaction != meta.transaction)) return {};
-    return file_->failure(meta.transaction & 1, "the meta page of transaction " + std::to_string(meta.transaction) +
-                                                    " is not as it was written");
+    return known_;
+}
+
+Error SnapshotDb::not_begun(const std::string& what, int code) const {
+    // LMDB's answer to a meta page whose last page is damaged.
+    if (const auto meta = known(); code == MDB_MAP_RESIZED && meta) {
+        if (const auto found = file_->read_meta(meta->transaction); !found) return found.error();
+    }
+    return failure(what, code);
 }
 
 Result<void> SnapshotDb::check_file() {
@@ -178,12 +183,13 @@ Result<ReadTransaction> SnapshotDb::read() const {
         if (environment_ == nullptr) return Error{directory_ + ": the database failed, and could not be opened again"};
         MDB_txn* transaction = nullptr;
         const int code = mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction);
+        if (code != 0 && code != MDB_PANIC) return not_begun("beginning to read", code);
         if (code == 0) {
-            // From here on nothing that it sees is written again, but the meta page.
-            auto meta = file_->read_meta(mdb_txn_id(transaction));
-            if (meta && *meta) {
-                if (auto checked = check_known(**meta, false); !checked) meta = checked.error();
-            }
+            // From here on nothing that it sees is written again, but the meta page. Between LMDB's commit and
+            // committed() that is not known yet.
+            const uint64_t number = mdb_txn_id(transaction);
+            Result<std::optional<MetaPage>> meta = known();
+            if (!*meta || (*meta)->transaction != number) meta = file_->read_meta(number);
             if (meta && *meta) {
                 auto tables = SnapshotTables::at(*file_, **meta);
                 if (tables) return ReadTransaction(*this, std::move(lock), transaction, std::move(*tables));
@@ -191,10 +197,12 @@ Result<ReadTransaction> SnapshotDb::read() const {
             }
             mdb_txn_abort(transaction);
             if (!meta) return meta.error();
-            continue;
         }
-        if (code != MDB_PANIC || attempt >= reopening_wait_ms) return failure("beginning to read", code);
-        // The thread whose commit failed is about to open the database again.
+        if (attempt >= reading_wait_ms) {
+            return Error{directory_ + ": beginning to read: " +
+                         (code != 0 ? mdb_strerror(code) : "its meta pages are not those of its last transaction")};
+        }
+        // It has just been written to; or a commit failed, and its thread is about to open the database again.
         lock.unlock();
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
@@ -203,7 +211,7 @@ Result<ReadTransaction> SnapshotDb::read() const {
 Result<WriteTransaction> SnapshotDb::write() {
     MDB_txn* transaction = nullptr;
     const int code = mdb_txn_begin(environment_, nullptr, 0, &transaction);
-    if (code != 0) return failure("beginning to write", code);
+    if (code != 0) return not_begun("beginning to write", code);
     const auto refuse = [&](const Error& error) {
         mdb_txn_abort(transaction);
         return error;
@@ -211,7 +219,12 @@ Result<WriteTransaction> SnapshotDb::write() {
     const auto meta = file_->read_meta(mdb_txn_id(transaction) - 1, true);
     if (!meta) return refuse(meta.error());
     if (!*meta) return refuse(Error{directory_ + ": it was written by somebody else"});
-    if (auto checked = check_known(**meta, true); !checked) return refuse(checked.error());
+    const auto written = known();
+    if (!written || written->bytes != (*meta)->bytes) {
+        return refuse(file_->failure(
+            (*meta)->transaction & 1,
+            "the meta page of transaction " + std::to_string((*meta)->transaction) + " is not as it was written"));
+    }
     auto tables = SnapshotTables::at(*file_, **meta);
     if (!tables) return refuse(tables.error());
     WriteGuard guard(std::move(*tables));

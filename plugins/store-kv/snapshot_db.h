@@ -180,8 +180,8 @@ private:
     Result<void> open_tables();
     // What has just been written counts from now on.
     Result<void> committed();
-    // An error if the file does not have this meta page as it was written.
-    Result<void> check_known(const MetaPage& meta, bool must_be_known) const;
+    std::optional<MetaPage> known() const;
+    Error not_begun(const std::string& what, int code) const;
     Error failure(const std::string& what, int code) const;
 
     const std::string directory_;
