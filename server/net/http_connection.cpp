@@ -94,6 +94,7 @@ void HttpConnection::read_input() {
         peer_finished_ = true;
         return;
     }
+    if (phase_ == Phase::lingering) phase_since_us_ = edge_.now_us();
     if (phase_ == Phase::lingering || phase_ == Phase::closing) return;
     if (phase_ == Phase::head && input_.empty()) phase_since_us_ = edge_.now_us();
     input_.append(buffer.data(), static_cast<size_t>(got));
@@ -325,6 +326,8 @@ void HttpConnection::settle() {
     if (flushed == OutputQueue::Flush::done && answers_.empty()) {
         if (grant_) return finish_upgrade();
         if (phase_ == Phase::closing && !peer_finished_) shut_down_writing();
+        if (draining_ && phase_ == Phase::head && !peer_finished_ && undelivered_bytes(socket_.get()) > 0)
+            shut_down_writing();
         if (peer_finished_ || (draining_ && phase_ == Phase::head)) return edge_.close(id_);
     }
     // Answers have made room in the pipeline, or the client has read some.
@@ -341,6 +344,23 @@ void HttpConnection::shut_down_writing() {
     ::shutdown(socket_.get(), SHUT_WR);
     phase_ = Phase::lingering;
     phase_since_us_ = edge_.now_us();
+    lingering_since_us_ = phase_since_us_;
+    undelivered_bytes_ = 0;
+}
+
+// Closing resets the connection if the client still sends, and a reset takes away what it has not received of its
+// answer. So its time to go begins when it has the whole answer and sends no more; but it cannot send for ever.
+void HttpConnection::linger(uint64_t now_us) {
+    const config::Settings& settings = edge_.settings();
+    const size_t rest = undelivered_bytes(socket_.get());
+    if (rest != undelivered_bytes_) {
+        undelivered_bytes_ = rest;
+        phase_since_us_ = now_us;
+        lingering_since_us_ = now_us;
+    }
+    const uint64_t limit_us = rest == 0 ? linger_us : settings.write_timeout_ms * 1000;
+    const bool sends_on = rest == 0 && now_us > lingering_since_us_ + settings.body_timeout_ms * 1000;
+    if (sends_on || now_us > phase_since_us_ + limit_us) edge_.close(id_);
 }
 
 bool HttpConnection::is_full() const {
@@ -364,7 +384,7 @@ void HttpConnection::on_second(uint64_t now_us) {
     };
     const config::Settings& settings = edge_.settings();
     if (stalled_since_us_ != 0 && older_than(stalled_since_us_, settings.write_timeout_ms)) return edge_.close(id_);
-    if (phase_ == Phase::lingering && now_us > phase_since_us_ + linger_us) return edge_.close(id_);
+    if (phase_ == Phase::lingering) return linger(now_us);
     if (!answers_.empty() && phase_ != Phase::body) return;  // the client waits for us
     if (phase_ == Phase::head) {
         // A client that is still reading is not idle, and until it has read we may not be reading its next head.

@@ -71,6 +71,7 @@ private:
     void finish_upgrade();
     void update_interest();
     void shut_down_writing();
+    void linger(uint64_t now_us);
     void mark_dirty();
 
     EdgeLoop& edge_;
@@ -90,6 +91,8 @@ private:
     std::unique_ptr<ChunkedBody> chunked_;
     std::optional<HttpResponse> grant_;  // of the upgrade, until earlier answers are out
     uint64_t phase_since_us_;            // start of the phase; in `head`, of the idle time or of the first byte
+    uint64_t lingering_since_us_ = 0;    // when the client last received something while lingering
+    size_t undelivered_bytes_ = 0;       // what it had not received then
     uint64_t stalled_since_us_ = 0;      // last progress of output that the socket does not take; 0 if nothing waits
 };
 

@@ -336,10 +336,9 @@ void WebSocketConnection::update_interest() {
 void WebSocketConnection::on_second(uint64_t now_us) {
     const config::Settings& settings = edge_.settings();
     const uint64_t ping_interval_us = settings.websocket_ping_interval_ms * 1000;
-    if (closing_ && now_us > closing_since_us_ + close_timeout_us) return edge_.close(id_);
     if (stalled_since_us_ != 0 && now_us > stalled_since_us_ + settings.write_timeout_ms * 1000)
         return edge_.close(id_);
-    if (closing_) return;
+    if (closing_) return wait_for_close(now_us);
     if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
     if (delivery_.has_missed()) mark_dirty();
     if (now_us < received_us_ + ping_interval_us) return;
@@ -356,6 +355,18 @@ void WebSocketConnection::on_second(uint64_t now_us) {
     } else if (now_us >= ping_sent_us_ + ping_interval_us) {
         edge_.close(id_);
     }
+}
+
+// A client that reads slowly is told why it is closed all the same: its time to answer the close frame begins when it
+// has that frame.
+void WebSocketConnection::wait_for_close(uint64_t now_us) {
+    const size_t rest = output_.bytes() + undelivered_bytes(socket_.get());
+    if (rest != closing_rest_bytes_) {
+        closing_rest_bytes_ = rest;
+        closing_since_us_ = now_us;
+    }
+    const uint64_t limit_us = rest == 0 ? close_timeout_us : edge_.settings().write_timeout_ms * 1000;
+    if (now_us > closing_since_us_ + limit_us) edge_.close(id_);
 }
 
 void WebSocketConnection::begin_drain() {

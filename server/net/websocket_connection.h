@@ -110,6 +110,7 @@ private:
     void emit_replies();
     void resync_missed();
     void update_interest();
+    void wait_for_close(uint64_t now_us);
     void mark_dirty();
     Delivery::Limits delivery_limits() const;
 
@@ -132,8 +133,9 @@ private:
     uint64_t change_count_ = 0;
     uint64_t received_us_;           // last time anything came
     uint64_t stalled_since_us_ = 0;  // last progress of output that the socket does not take; 0 if nothing waits
-    uint64_t closing_since_us_ = 0;
-    uint64_t ping_sent_us_ = 0;  // 0 if nothing is asked for
+    uint64_t closing_since_us_ = 0;  // last progress of a connection that is closing
+    size_t closing_rest_bytes_ = 0;  // what the client had not received then
+    uint64_t ping_sent_us_ = 0;      // 0 if nothing is asked for
     uint64_t awareness_window_us_ = 0;
     uint32_t awareness_count_ = 0;
     uint32_t interest_ = 0;

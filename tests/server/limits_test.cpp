@@ -1,6 +1,7 @@
 // Every limit of a connection, reached: what the client is told, and that the node goes on.
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -39,6 +40,8 @@ class LimitsTest : public ServerFixture {
     CPPUNIT_TEST(a_client_that_does_not_read_its_answers_is_not_read_and_then_closed);
     CPPUNIT_TEST(websocket_messages_beyond_those_in_flight_wait);
     CPPUNIT_TEST(a_slow_reader_that_missed_too_many_keys_is_closed_with_1013);
+    CPPUNIT_TEST(a_slow_reader_gets_its_close_frame_though_it_sends_meanwhile);
+    CPPUNIT_TEST(a_slow_reader_gets_the_whole_answer_though_it_sends_meanwhile);
     CPPUNIT_TEST(a_client_without_a_rate_of_its_own_has_the_configured_one);
     CPPUNIT_TEST_SUITE_END();
 
@@ -272,6 +275,41 @@ class LimitsTest : public ServerFixture {
         // Nothing of this reaches others.
         writer.send(wire::Sync{"gc:none", no_entries_clock});
         CPPUNIT_ASSERT_EQUAL(std::string("crdt not found"), expect<wire::ErrorMessage>(writer).message);
+    }
+
+    // Longer than a connection that is told to go has for going, once it has been told.
+    static constexpr useconds_t beyond_going_us = 4'500'000;
+
+    void a_slow_reader_gets_its_close_frame_though_it_sends_meanwhile() {
+        start({"limits.connection_queue_bytes=16384", "limits.missed_keys=5", "limits.write_timeout_ms=600000"});
+        auto slow = websocket(*server_, token({.client_id = 7}), "&keys=string");
+        auto writer = websocket(*server_, token({.read = {"gc:*"}}));
+        for (int i = 1; i <= 60; ++i) {
+            writer.send(wire::OpMessage{
+                "lw:" + std::to_string(i), register_op(std::string(200'000, 'x'), now_ms()), {}, {}, {}});
+            expect<wire::Ack>(writer);
+        }
+        ::usleep(beyond_going_us);
+        slow.send_frame(Opcode::ping, "still here");
+        CPPUNIT_ASSERT_EQUAL(uint16_t{1013}, expect_close(slow));
+    }
+
+    void a_slow_reader_gets_the_whole_answer_though_it_sends_meanwhile() {
+        start({"limits.write_timeout_ms=600000"});
+        const std::string key = "/v1/namespaces/room/crdts/lw:large";
+        // Little enough for the server's system to take it all, and more than this one takes without a reader.
+        const size_t size = 100'000;
+        const std::string op = register_op(std::string(size, 'x'), now_ms());
+        CPPUNIT_ASSERT_EQUAL(200, http(*server_, "POST", key + "/ops", token(), op).status);
+        Poco::Net::StreamSocket slow(Poco::Net::SocketAddress::IPv4);
+        slow.setReceiveBufferSize(8 << 10);
+        slow.connect(Poco::Net::SocketAddress(server_->address()));
+        slow.setReceiveTimeout(Poco::Timespan(20, 0));
+        send(slow, "GET " + key + "?token=" + token() + " HTTP/1.1\r\nHost: h\r\n\r\nno request\r\n\r\n");
+        ::usleep(beyond_going_us);
+        send(slow, "more");
+        const std::string answer = read_all(slow);
+        assert_contains(answer.substr(std::min(size, answer.size())), "HTTP/1.1 400 Bad Request");
     }
 
     void a_client_without_a_rate_of_its_own_has_the_configured_one() {
