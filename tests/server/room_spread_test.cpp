@@ -391,6 +391,9 @@ private:
             while (expect<wire::DeltaMessage>(sockets[i]).crdt_id != key) {}
             expect<wire::Ack>(sockets[i]);
         }
+        // Nobody is counted who is not there: the room goes with the last.
+        sockets.clear();
+        await_gauge(server, "meridian_rooms", "0");
     }
 
     void an_admin_ends_the_sessions_of_guests() {
