@@ -155,8 +155,8 @@ void EdgeLoop::on_ready(uint64_t token, uint32_t events) {
 }
 
 bool EdgeLoop::on_tick_end() {
-    // After what has arrived was read: a loop that was held up does not take its clients for silent.
-    if (second_due_) every_second();
+    if (second_ == Second::next_tick) every_second();
+    if (second_ == Second::due) second_ = Second::next_tick;
     spread_.run_released();
     seal_open_rooms();
     std::vector<ConnectionId> dirty;
@@ -181,7 +181,7 @@ bool EdgeLoop::on_tick_end() {
     spread_.flush();
     // What was read while connections settled may have opened rooms again.
     return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty() || !open_rooms_.empty() ||
-           spread_.has_released();
+           spread_.has_released() || second_ == Second::next_tick;
 }
 
 void EdgeLoop::on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) {
@@ -383,8 +383,8 @@ const std::string& EdgeLoop::date_header() {
 }
 
 void EdgeLoop::every_second() {
-    second_due_ = false;
-    loop_.post_after(1'000'000, [this] { second_due_ = true; });
+    second_ = Second::waiting;
+    loop_.post_after(1'000'000, [this] { second_ = Second::due; });
     const uint64_t now = now_us();
     connections_.for_each([now](Connection& connection) { connection.on_second(now); });
     rate_limiter_.sweep(now);

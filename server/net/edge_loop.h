@@ -181,7 +181,10 @@ private:
     uint64_t date_second_ = 0;
     std::vector<int> listen_fds_;
     uint32_t next_loop_ = 0;  // where the next accepted connection goes
-    bool second_due_ = false;
+    // When a second is over, timeouts are looked at after one more look at the sockets: a loop that was held up does
+    // not take its clients for silent.
+    enum class Second : uint8_t { waiting, due, next_tick };
+    Second second_ = Second::waiting;
     bool draining_ = false;
     uint64_t drain_deadline_us_ = 0;
     std::function<void()> drained_;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "held_loop.h"
 #include "server_fixture.h"
@@ -338,31 +339,47 @@ class LimitsTest : public ServerFixture {
         CPPUNIT_ASSERT(read_all(deaf).size() > size_t{reads} * 2'000'000);
     }
 
+    // Whether both connections, of which one lives on another loop than the key, are still served after an answer that
+    // took longer than idle time; nothing if this process was held up for so long that they were idle by its fault.
+    std::optional<bool> outlives_a_slow_answer(uint64_t idle_ms) const {
+        const auto answer = [](Poco::Net::StreamSocket& socket, const std::string& request) {
+            send(socket, request);
+            char buffer[1024];
+            return socket.receiveBytes(buffer, sizeof buffer) > 0;
+        };
+        const std::string read = "GET " + counter_path + "?token=" + token() + " HTTP/1.1\r\nHost: h\r\n\r\n";
+        std::vector<Poco::Net::StreamSocket> sockets = {connect_to(server_->address()), connect_to(server_->address())};
+        uint64_t turn_ms = now_ms();
+        uint64_t longest_ms = 0;
+        const auto end_of_turn = [&] { longest_ms = std::max(longest_ms, now_ms() - turn_ms); };
+        bool served = true;
+        try {
+            for (auto& socket : sockets) served = answer(socket, live) && served;
+            HeldLoop home(*server_, home_loop("room"));
+            for (auto& socket : sockets) send(socket, read);
+            end_of_turn();
+            ::usleep(static_cast<useconds_t>((idle_ms + 1500) * 1000));
+            home.release();
+            turn_ms = now_ms();
+            for (auto& socket : sockets) {
+                char buffer[1024];
+                served = socket.receiveBytes(buffer, sizeof buffer) > 0 && served;
+            }
+            ::usleep(1'500'000);  // the clock that looks at connections ticks once a second
+            for (auto& socket : sockets) served = answer(socket, live) && served;
+        } catch (const Poco::Exception&) { served = false; }
+        end_of_turn();
+        if (!served && longest_ms > idle_ms - 1000) return std::nullopt;
+        return served;
+    }
+
     void idle_time_begins_with_the_answer() {
-        start({"limits.idle_timeout_ms=5000"});
-        // One of the two lives on another loop than the key.
-        std::vector<Poco::Net::StreamSocket> sockets;
-        for (int i = 0; i < 2; ++i) {
-            sockets.push_back(connect_to(server_->address()));
-            send(sockets.back(), live);
-            char buffer[1024];
-            CPPUNIT_ASSERT(sockets.back().receiveBytes(buffer, sizeof buffer) > 0);
-        }
-        HeldLoop home(*server_, home_loop("room"));
-        for (auto& socket : sockets)
-            send(socket, "GET " + counter_path + "?token=" + token() + " HTTP/1.1\r\nHost: h\r\n\r\n");
-        ::usleep(6'500'000);
-        home.release();
-        for (auto& socket : sockets) {
-            char buffer[1024];
-            const int got = socket.receiveBytes(buffer, sizeof buffer);
-            assert_contains(std::string(buffer, static_cast<size_t>(std::max(got, 0))), "HTTP/1.1 404 ");
-        }
-        ::usleep(1'500'000);  // the clock that looks at connections ticks once a second
-        for (auto& socket : sockets) {
-            send(socket, "GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-            assert_contains(read_all(socket), "HTTP/1.1 200 ");
-        }
+        constexpr uint64_t idle_ms = 5000;
+        start({"limits.idle_timeout_ms=" + std::to_string(idle_ms)});
+        std::optional<bool> served;
+        for (int attempt = 0; attempt < 5 && !served; ++attempt) served = outlives_a_slow_answer(idle_ms);
+        CPPUNIT_ASSERT_MESSAGE("the machine is too busy", served.has_value());
+        CPPUNIT_ASSERT_MESSAGE("closed as idle", *served);
     }
 
     void a_websocket_message_that_does_not_end_is_closed_with_1008() {
