@@ -10,8 +10,6 @@ namespace {
 using namespace meridian;
 using namespace meridian::test;
 
-const std::string space = "/v1/namespaces/room/crdts/";
-
 class DefectsTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(DefectsTest);
     CPPUNIT_TEST(an_op_in_the_versioned_envelope_is_taken_on_every_path);
@@ -23,10 +21,12 @@ class DefectsTest : public ServerFixture {
     CPPUNIT_TEST(a_connection_with_string_keys_is_sent_deltas_at_once);
     CPPUNIT_TEST_SUITE_END();
 
+    inline static const std::string crdts = "/v1/namespaces/room/crdts/";
+
     HttpReply post(const std::string& key, const std::string& op, const std::string& bearer = token()) const {
-        return http(*server_, "POST", space + key + "/ops", bearer, op);
+        return http(*server_, "POST", crdts + key + "/ops", bearer, op);
     }
-    int status_of(const std::string& key) const { return http(*server_, "GET", space + key, token()).status; }
+    int status_of(const std::string& key) const { return http(*server_, "GET", crdts + key, token()).status; }
 
     // Defect 1.
     void an_op_in_the_versioned_envelope_is_taken_on_every_path() {
@@ -41,7 +41,7 @@ class DefectsTest : public ServerFixture {
         expect<wire::DeltaMessage>(socket);
         CPPUNIT_ASSERT_EQUAL(uint64_t{2}, *expect<wire::BatchAck>(socket).client_seq);
         CPPUNIT_ASSERT_EQUAL(std::string(R"({"counters":{"42":7},"total":7})"),
-                             http(*server_, "GET", space + "gc:a", token()).body);
+                             http(*server_, "GET", crdts + "gc:a", token()).body);
     }
 
     // Defect 3, over WebSocket; routes_of_a_crdt_give_the_documented_answers has it over HTTP.
