@@ -38,6 +38,15 @@ sigset_t handled_signals() {
     return set;
 }
 
+sigset_t stop_signals() {
+    sigset_t set = handled_signals();
+    sigdelset(&set, SIGHUP);
+    return set;
+}
+
+// How long an event loop, which never blocks, may take for a task before somebody is told.
+constexpr uint64_t loop_patience_us = 10'000'000;
+
 LogLevel level_of(plugin::LogLevel level) {
     switch (level) {
         case plugin::LogLevel::error:
@@ -91,6 +100,12 @@ struct LoopThread {
     std::thread thread;
 };
 
+void run_loop(LoopThread& each) {
+    // As tools for threads show it.
+    ::pthread_setname_np(::pthread_self(), ("loop-" + std::to_string(each.edge.index())).c_str());
+    each.loop.run();
+}
+
 class Daemon {
 public:
     Daemon(const config::Settings& settings, const config::SettingsSources& sources)
@@ -122,8 +137,8 @@ public:
     void serve_until_signal() {
         const sigset_t signals = handled_signals();
         for (;;) {
-            int signal = 0;
-            if (::sigwait(&signals, &signal) != 0) continue;
+            int signal = std::exchange(stop_signal_, 0);
+            if (signal == 0 && ::sigwait(&signals, &signal) != 0) continue;
             if (signal != SIGHUP) {
                 log_line(LogLevel::info, "stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
                 return;
@@ -146,7 +161,7 @@ public:
                 edge->begin_drain(deadline_us, [done] { done->set_value(); });
             });
         }
-        for (auto& each : drained) wait_for(each);
+        for (auto& each : drained) wait_for(each, deadline_us + loop_patience_us);
         stop_node();
         log_line(LogLevel::info, "stopped");
     }
@@ -184,7 +199,7 @@ private:
                 done->set_value();
             });
         }
-        for (auto& each : taken_over) each.wait();
+        if (!wait_for_loops(taken_over)) return;
         for (const std::string& name : planned->kept)
             log_line(LogLevel::warning, "a changed setting takes effect only after a restart", {{"setting", name}});
         std::string names;
@@ -246,18 +261,43 @@ private:
         shared_->node = node_.get();
         shared_->store = store_.get();
         shared_->plugin_metrics = &plugin_metrics_;
-        for (auto& each : loops_) each->thread = std::thread([loop = &each->loop] { loop->run(); });
+        for (auto& each : loops_) each->thread = std::thread([each = each.get()] { run_loop(*each); });
         wait_for(opened);
         return opened.get();
     }
 
-    // Waits, and lets another signal end the process at once: data on disk needs no goodbye.
+    // False if a signal to stop came meanwhile, which is then the next to be served. A loop that does not answer in
+    // time takes the settings when it does.
+    bool wait_for_loops(std::vector<std::future<void>>& taken_over) {
+        const sigset_t signals = stop_signals();
+        const timespec pause{0, 5'000'000};
+        const uint64_t deadline_us = clock_.monotonic_us() + loop_patience_us;
+        for (size_t i = 0; i < taken_over.size(); ++i) {
+            while (taken_over[i].wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+                const int signal = ::sigtimedwait(&signals, nullptr, &pause);
+                if (signal == SIGINT || signal == SIGTERM) {
+                    stop_signal_ = signal;
+                    return false;
+                }
+                if (clock_.monotonic_us() < deadline_us) continue;
+                log_line(LogLevel::error, "an event loop does not answer; it has the old settings", {{"loop", i}});
+                break;
+            }
+        }
+        return true;
+    }
+
+    // Waits, and lets another signal, or the deadline, end the process at once: data on disk needs no goodbye.
     template <class T>
-    void wait_for(std::future<T>& future) {
+    void wait_for(std::future<T>& future, uint64_t deadline_us = UINT64_MAX) {
         const sigset_t signals = handled_signals();
         const timespec pause{0, 5'000'000};
         while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
             const int signal = ::sigtimedwait(&signals, nullptr, &pause);
+            if (clock_.monotonic_us() >= deadline_us) {
+                log_line(LogLevel::error, "an event loop does not answer; ended without it");
+                ::_exit(1);
+            }
             if (signal != SIGINT && signal != SIGTERM) continue;
             log_line(LogLevel::warning, "ended by a second signal");
             ::_exit(1);
@@ -300,6 +340,7 @@ private:
     std::vector<std::unique_ptr<LoopThread>> loops_;
     std::unique_ptr<node::Node> node_;
     uint64_t node_id_ = 0;
+    int stop_signal_ = 0;  // came while something else was being done
 };
 
 }  // namespace

@@ -78,6 +78,8 @@ struct Settings {
     uint64_t write_timeout_ms = 30'000;
     uint64_t websocket_message_bytes = 8 << 20;
     uint64_t websocket_frames_in_flight = 256;
+    uint64_t partial_input_bytes = 256 << 20;
+    uint64_t loop_queue_bytes = 64 << 20;
     uint64_t websocket_ping_interval_ms = 25'000;
     uint64_t connection_queue_bytes = 1 << 20;
     uint64_t missed_keys = 1000;

@@ -155,6 +155,8 @@ const std::vector<Field>& fields() {
         reloadable(number("limits", "write_timeout_ms", &S::write_timeout_ms, 100, day_ms)),
         reloadable(number("limits", "websocket_message_bytes", &S::websocket_message_bytes, 1024, 1ULL << 30)),
         reloadable(number("limits", "websocket_frames_in_flight", &S::websocket_frames_in_flight, 1, 100'000)),
+        reloadable(number("limits", "partial_input_bytes", &S::partial_input_bytes, 64 << 10, unbounded)),
+        reloadable(number("limits", "loop_queue_bytes", &S::loop_queue_bytes, 1024, unbounded)),
         reloadable(number("limits", "websocket_ping_interval_ms", &S::websocket_ping_interval_ms, 1000, day_ms)),
         reloadable(number("limits", "connection_queue_bytes", &S::connection_queue_bytes, 16 << 10, 1ULL << 30)),
         reloadable(number("limits", "missed_keys", &S::missed_keys, 1, 1'000'000)),

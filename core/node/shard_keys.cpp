@@ -15,6 +15,8 @@ constexpr uint64_t timer_ms_max = 10'000;
 // Bounds the work of one call of make_room().
 constexpr size_t eviction_scan_max = 256;
 constexpr size_t eviction_checkpoint_keys = 64;
+// When none of those could be written, the next are not asked for at once.
+constexpr uint64_t eviction_pause_us = 100'000;
 // Reads of one shard that the store has at the same time, and keys in each: enough to keep it busy, few enough that no
 // store has to refuse one.
 constexpr size_t loads_in_flight_max = 2;
@@ -187,9 +189,14 @@ void ShardImpl::make_room() {
         return table_.over_limit() && ++visited < eviction_scan_max;
     });
     if (table_.over_limit() && !dirty.empty() && !std::exchange(evicting_, true)) {
-        checkpoint(std::move(dirty), [this](size_t) {
-            evicting_ = false;
-            make_room();
+        // This makes them the most recently used: those that cannot be written are not the first again.
+        checkpoint(std::move(dirty), [this](size_t keys_written) {
+            const auto go_on = [this] {
+                evicting_ = false;
+                make_room();
+            };
+            if (keys_written > 0) return go_on();
+            env_.lane.post_after(eviction_pause_us, go_on);
         });
     }
 }

@@ -4,10 +4,13 @@
 
 namespace meridian::server {
 
-void Delivery::miss(const RoomMessage& message) {
-    if (!message.delta) return;  // awareness is only about now
+void Delivery::remember(const std::string& key) {
     if (!missed_) missed_ = std::make_unique<std::set<std::string>>();
-    missed_->insert(message.delta->key());
+    missed_->insert(key);
+}
+
+void Delivery::miss(const std::string& key, uint64_t now_ms) {
+    if (started_ && may_read(key, now_ms)) remember(key);
 }
 
 bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms,
@@ -35,7 +38,7 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
             }
             const std::string& bytes = message.bytes(form_);
             if (queued + own.size() + bytes.size() > limits.queue_bytes_max && queued + own.size() > 0) {
-                miss(message);
+                if (message.delta) remember(message.delta->key());  // awareness is only about now
                 too_slow = true;
             } else {
                 append_message(own, Opcode::binary, bytes);

@@ -39,6 +39,9 @@ public:
     bool catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms,
                   EdgeStatistics& statistics);
 
+    // A delta of this key will never come: its state is to be sent instead, if it may be read.
+    void miss(const std::string& key, uint64_t now_ms);
+
     // Deltas of this key are left out until release().
     void withhold(const std::string& key) { withheld_ = key; }
     void release() { withheld_.reset(); }
@@ -58,7 +61,7 @@ public:
 
 private:
     bool is_plain() const { return session_->access.reads_everything() && !withheld_ && !missed_; }
-    void miss(const RoomMessage& message);
+    void remember(const std::string& key);
 
     SessionPtr session_;
     uint64_t next_batch_;

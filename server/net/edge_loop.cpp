@@ -56,7 +56,7 @@ EdgeLoop::~EdgeLoop() = default;
 
 void EdgeLoop::start() {
     shard().set_listener(this);
-    loop_.post_after(1'000'000, [this] { every_second(); });
+    every_second();
 }
 
 void EdgeLoop::accept_from(int listen_fd) {
@@ -155,6 +155,8 @@ void EdgeLoop::on_ready(uint64_t token, uint32_t events) {
 }
 
 bool EdgeLoop::on_tick_end() {
+    if (second_ == Second::next_tick) every_second();
+    if (second_ == Second::due) second_ = Second::next_tick;
     spread_.run_released();
     seal_open_rooms();
     std::vector<ConnectionId> dirty;
@@ -178,7 +180,8 @@ bool EdgeLoop::on_tick_end() {
     if (!emptied_rooms_.empty()) remove_empty_rooms();
     spread_.flush();
     // What was read while connections settled may have opened rooms again.
-    return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty() || !open_rooms_.empty();
+    return !dirty_.empty() || !passing_rooms_.empty() || !bulk_.empty() || !open_rooms_.empty() ||
+           spread_.has_released() || second_ == Second::next_tick;
 }
 
 void EdgeLoop::on_delta(const std::string& namespace_name, const node::DeltaFramePtr& frame) {
@@ -220,6 +223,15 @@ void EdgeLoop::receive_batch(const std::string& namespace_name, RoomBatchPtr bat
     if (room == nullptr) return;  // its last guest here has just gone
     if (!room->pass_wanted()) passing_rooms_.push_back(room);
     room->receive(std::move(batch));
+}
+
+void EdgeLoop::receive_loss(const std::string& namespace_name, const std::set<std::string>& keys, bool too_many) {
+    Room* room = find_room(namespace_name);
+    if (room == nullptr) return;
+    statistics_.readers_too_slow.add(room->members().size());
+    for (const ConnectionId id : room->members()) {
+        if (WebSocketConnection* connection = find_websocket(id)) connection->miss(keys, too_many);
+    }
 }
 
 // In slices, so that a large room does not hold up everything else on this loop, and room after room.
@@ -371,10 +383,12 @@ const std::string& EdgeLoop::date_header() {
 }
 
 void EdgeLoop::every_second() {
-    loop_.post_after(1'000'000, [this] { every_second(); });
+    second_ = Second::waiting;
+    loop_.post_after(1'000'000, [this] { second_ = Second::due; });
     const uint64_t now = now_us();
     connections_.for_each([now](Connection& connection) { connection.on_second(now); });
     rate_limiter_.sweep(now);
+    spread_.tell_losses();
 }
 
 void EdgeLoop::begin_drain(uint64_t deadline_us, std::function<void()> done) {
@@ -392,7 +406,8 @@ void EdgeLoop::begin_drain(uint64_t deadline_us, std::function<void()> done) {
 }
 
 void EdgeLoop::check_drained() {
-    if (connections_.count() == 0 || now_us() >= drain_deadline_us_) return drained_();
+    // All of them, not only those of this loop: some may be on their way here.
+    if (shared_.connections.load(std::memory_order_relaxed) == 0 || now_us() >= drain_deadline_us_) return drained_();
     loop_.post_after(drain_check_us, [this] { check_drained(); });
 }
 

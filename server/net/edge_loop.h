@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,6 +22,7 @@
 #include "metrics/edge_statistics.h"
 #include "net/connection.h"
 #include "net/http_message.h"
+#include "net/input_budget.h"
 #include "net/recent_clients.h"
 #include "net/room.h"
 #include "net/room_spread.h"
@@ -48,6 +50,7 @@ struct EdgeShared {
     std::vector<EdgeLoop*> loops;
     std::atomic<bool> draining{false};
     std::atomic<size_t> connections{0};
+    InputBudget input_budget;
 };
 
 class EdgeLoop final : public EventLoop::Handler, public node::RoomListener {
@@ -65,7 +68,7 @@ public:
     // From now on these settings hold here, for the connections that are open too. On the loop.
     void use_settings(SettingsPtr settings) { settings_ = std::move(settings); }
     // Stops accepting and reading, answers what is in flight, closes WebSockets with 1012; `done` runs on the loop when
-    // no connection is left or the deadline has passed. On the loop.
+    // no loop has a connection left or the deadline has passed. On the loop.
     void begin_drain(uint64_t deadline_us, std::function<void()> done);
 
     // EventLoop::Handler
@@ -88,6 +91,11 @@ public:
     RateLimiter& rate_limiter() { return rate_limiter_; }
     EdgeStatistics& statistics() { return statistics_; }
     const EdgeStatistics& statistics() const { return statistics_; }
+    // The node holds too much of what is not complete, and this connection too much of that.
+    bool is_input_too_much(const CountedInput& input) const {
+        return shared_.input_budget.is_spent_by(input.bytes(), settings().partial_input_bytes,
+                                                shared_.connections.load(std::memory_order_relaxed));
+    }
     // A buffer that every read of this loop goes through.
     std::string& read_buffer() { return read_buffer_; }
 
@@ -113,6 +121,8 @@ public:
     void seal_open_rooms();
     // A batch of a room that has guests here.
     void receive_batch(const std::string& namespace_name, RoomBatchPtr batch);
+    // Deltas of these keys were not passed to the room's guests here, or of too many to tell.
+    void receive_loss(const std::string& namespace_name, const std::set<std::string>& keys, bool too_many);
     // A guest of one of this loop's rooms has gone.
     void guest_left(const std::string& namespace_name, uint64_t client_id, const ConnectionRef& guest);
     // Closes all connections of a client, also those of guests. Whether there was one. At home.
@@ -171,6 +181,10 @@ private:
     uint64_t date_second_ = 0;
     std::vector<int> listen_fds_;
     uint32_t next_loop_ = 0;  // where the next accepted connection goes
+    // When a second is over, timeouts are looked at after one more look at the sockets: a loop that was held up does
+    // not take its clients for silent.
+    enum class Second : uint8_t { waiting, due, next_tick };
+    Second second_ = Second::waiting;
     bool draining_ = false;
     uint64_t drain_deadline_us_ = 0;
     std::function<void()> drained_;

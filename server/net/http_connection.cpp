@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,6 +23,14 @@ std::string_view bearer_token(const RequestHead& head) {
     return {};
 }
 
+// What connects to a unix socket is on this machine, but most often to speak for somebody who is not.
+bool is_own_peer(int fd) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+    return peer.uid == 0 || peer.uid == ::geteuid();
+}
+
 // Somebody on this machine, as far as can be seen: what a proxy passes on is not, so its headers are looked for.
 bool is_local(int fd, const RequestHead& head) {
     for (const char* name : {"forwarded", "x-real-ip", "cf-connecting-ip", "via"}) {
@@ -34,13 +43,18 @@ bool is_local(int fd, const RequestHead& head) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
-    if (address.ss_family == AF_UNIX) return true;
+    if (address.ss_family == AF_UNIX) return is_own_peer(fd);
     if (address.ss_family == AF_INET) {
         return (ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24) == 127;
     }
     if (address.ss_family != AF_INET6) return false;
     const in6_addr& ip = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
     return IN6_IS_ADDR_LOOPBACK(&ip) || (IN6_IS_ADDR_V4MAPPED(&ip) && ip.s6_addr[12] == 127);
+}
+
+// Whether the answer may be as large as what is stored.
+bool is_answer_of_any_size(Route route) {
+    return route == Route::crdt_value || route == Route::crdt_sync || route == Route::metrics;
 }
 
 std::string text_header(const RequestHead& head, std::string_view name) {
@@ -67,7 +81,12 @@ UpgradeHeaders upgrade_headers(const RequestHead& head, const std::string& confi
 }  // namespace
 
 HttpConnection::HttpConnection(EdgeLoop& edge, ConnectionId id, FileDescriptor socket)
-    : edge_(edge), id_(id), socket_(std::move(socket)), interest_(EPOLLIN), phase_since_us_(edge.now_us()) {
+    : edge_(edge),
+      id_(id),
+      socket_(std::move(socket)),
+      interest_(EPOLLIN),
+      counted_input_(edge.shared().input_budget),
+      phase_since_us_(edge.now_us()) {
     edge_.loop().add(socket_.get(), interest_, id_.token());
 }
 
@@ -94,6 +113,7 @@ void HttpConnection::read_input() {
         peer_finished_ = true;
         return;
     }
+    if (phase_ == Phase::lingering) phase_since_us_ = edge_.now_us();
     if (phase_ == Phase::lingering || phase_ == Phase::closing) return;
     if (phase_ == Phase::head && input_.empty()) phase_since_us_ = edge_.now_us();
     input_.append(buffer.data(), static_cast<size_t>(got));
@@ -110,6 +130,18 @@ void HttpConnection::process_input() {
         }
     }
     if (input_.empty() && input_.capacity() > input_capacity_kept) std::string().swap(input_);
+    count_input();
+}
+
+void HttpConnection::count_input() {
+    counted_input_.set(input_.size() + (request_ ? request_->body.size() : 0) + (chunked_ ? chunked_->bytes() : 0));
+    if (phase_ != Phase::head && phase_ != Phase::body) return;
+    if (counted_input_.bytes() == 0 || !edge_.is_input_too_much(counted_input_)) return;
+    if (phase_ == Phase::head) add_answer();
+    HttpResponse response = error_response(503, "overloaded", "too much is arriving at once");
+    response.headers = "retry-after: 1\r\n";
+    answer_now(std::move(response), true);
+    counted_input_.set(0);
 }
 
 // Returns whether there may be more to do.
@@ -247,12 +279,20 @@ void HttpConnection::finish_request() {
     const bool upgrade = request_->path.route == Route::connect && request_->upgrade.connection_upgrade;
     phase_ = upgrade ? Phase::upgrading : answers_.back().close ? Phase::closing : Phase::head;
     phase_since_us_ = edge_.now_us();
+    hold(answers_.back(),
+         is_answer_of_any_size(request_->path.route) ? edge_.settings().connection_queue_bytes : request_->body.size());
     edge_.dispatch(std::move(*request_));
     request_.reset();
 }
 
+void HttpConnection::hold(Answer& answer, size_t bytes) {
+    held_bytes_ += bytes - answer.held_bytes;
+    answer.held_bytes = bytes;
+}
+
 void HttpConnection::answer_now(HttpResponse response, bool close) {
     Answer& answer = answers_.back();
+    hold(answer, response.body.size());
     answer.response = std::move(response);
     answer.ready = true;
     if (close) {
@@ -268,6 +308,7 @@ void HttpConnection::answer_now(HttpResponse response, bool close) {
 void HttpConnection::respond(uint64_t number, HttpResponse response) {
     if (number < first_number_ || number - first_number_ >= answers_.size()) return;
     Answer& answer = answers_[number - first_number_];
+    hold(answer, response.body.size());
     answer.response = std::move(response);
     answer.ready = true;
     mark_dirty();
@@ -293,9 +334,11 @@ std::string HttpConnection::answer_bytes(const Answer& answer) {
 
 void HttpConnection::settle() {
     dirty_ = false;
+    const bool owed_answers = !answers_.empty() || !output_.empty();
     while (!answers_.empty() && answers_.front().ready && !grant_) {
         Answer answer = std::move(answers_.front());
         answers_.pop_front();
+        held_bytes_ -= answer.held_bytes;
         ++first_number_;
         edge_.statistics().http_responses[answer.response.status / 100].add(1);
         if (draining_ && answers_.empty() && !answer.response.websocket_session) answer.close = true;
@@ -324,7 +367,11 @@ void HttpConnection::settle() {
     }
     if (flushed == OutputQueue::Flush::done && answers_.empty()) {
         if (grant_) return finish_upgrade();
+        // From here on it is the client's turn.
+        if (phase_ == Phase::head && owed_answers) phase_since_us_ = edge_.now_us();
         if (phase_ == Phase::closing && !peer_finished_) shut_down_writing();
+        if (draining_ && phase_ == Phase::head && !peer_finished_ && undelivered_bytes(socket_.get()) > 0)
+            shut_down_writing();
         if (peer_finished_ || (draining_ && phase_ == Phase::head)) return edge_.close(id_);
     }
     // Answers have made room in the pipeline, or the client has read some.
@@ -341,15 +388,34 @@ void HttpConnection::shut_down_writing() {
     ::shutdown(socket_.get(), SHUT_WR);
     phase_ = Phase::lingering;
     phase_since_us_ = edge_.now_us();
+    lingering_since_us_ = phase_since_us_;
+    undelivered_bytes_ = 0;
+}
+
+// Closing resets the connection if the client still sends, and a reset takes away what it has not received of its
+// answer. So its time to go begins when it has the whole answer and sends no more; but it cannot send for ever.
+void HttpConnection::linger(uint64_t now_us) {
+    const config::Settings& settings = edge_.settings();
+    const size_t rest = undelivered_bytes(socket_.get());
+    if (rest != undelivered_bytes_) {
+        undelivered_bytes_ = rest;
+        phase_since_us_ = now_us;
+        lingering_since_us_ = now_us;
+    }
+    const uint64_t limit_us = rest == 0 ? linger_us : settings.write_timeout_ms * 1000;
+    const bool sends_on = rest == 0 && now_us > lingering_since_us_ + settings.body_timeout_ms * 1000;
+    if (sends_on || now_us > phase_since_us_ + limit_us) edge_.close(id_);
 }
 
 bool HttpConnection::is_full() const {
     return answers_.size() >= edge_.settings().http_pipeline ||
-           output_.bytes() > edge_.settings().connection_queue_bytes;
+           output_.bytes() + held_bytes_ >= edge_.settings().connection_queue_bytes;
 }
 
 void HttpConnection::update_interest() {
-    const bool full = (phase_ == Phase::head && is_full()) || phase_ == Phase::upgrading || phase_ == Phase::closing;
+    // A client that waits for its answers before it asks again is watched all the time.
+    const bool full = (phase_ == Phase::head && !input_.empty() && is_full()) || phase_ == Phase::upgrading ||
+                      phase_ == Phase::closing;
     uint32_t wanted = 0;
     if (!full && !peer_finished_) wanted |= EPOLLIN;
     if (!output_.empty()) wanted |= EPOLLOUT;
@@ -364,8 +430,11 @@ void HttpConnection::on_second(uint64_t now_us) {
     };
     const config::Settings& settings = edge_.settings();
     if (stalled_since_us_ != 0 && older_than(stalled_since_us_, settings.write_timeout_ms)) return edge_.close(id_);
-    if (phase_ == Phase::lingering && now_us > phase_since_us_ + linger_us) return edge_.close(id_);
-    if (!answers_.empty() && phase_ != Phase::body) return;  // the client waits for us
+    if (phase_ == Phase::lingering) return linger(now_us);
+    if (!answers_.empty() && phase_ != Phase::body) {
+        phase_since_us_ = now_us;  // the client waits for us
+        return;
+    }
     if (phase_ == Phase::head) {
         // A client that is still reading is not idle, and until it has read we may not be reading its next head.
         if (!output_.empty()) {

@@ -2,10 +2,11 @@
 // requests.
 //
 // Keep-alive and pipelining: up to `limits.http_pipeline` requests are out at once, and no further one is taken while
-// more than `limits.connection_queue_bytes` of answers wait to be read. Bodies come with a length or in chunks, up to
-// `limits.http_body_bytes`. A request that cannot be understood is answered and the connection closed, after what the
-// client is still sending has been read away for a moment (else the answer would be lost to a reset). One thread: that
-// of its loop.
+// the bodies of those and their answers come to `limits.connection_queue_bytes`. An answer whose size nobody knows
+// beforehand, such as a key's value, counts as that much until it is there: so memory is bounded by it and one answer.
+// Bodies come with a length or in chunks, up to `limits.http_body_bytes`. A request that cannot be understood is
+// answered and the connection closed, after what the client is still sending has been read away for a moment (else the
+// answer would be lost to a reset). One thread: that of its loop.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,8 @@ private:
     };
     struct Answer {
         HttpResponse response;
-        std::string cors;  // header lines
+        std::string cors;       // header lines
+        size_t held_bytes = 0;  // its body, or what that and the request may come to before it is there
         bool ready = false;
         bool head_only = false;
         bool http_1_0 = false;
@@ -55,6 +57,7 @@ private:
 
     void read_input();
     void process_input();
+    void count_input();
     bool take_head();
     bool take_body();
     // Checks the token and decides what the request is. Nothing if it has been answered already.
@@ -64,6 +67,7 @@ private:
     Answer& add_answer();
     // Answers the newest request at once; `close`: nothing further can be read from this connection.
     void answer_now(HttpResponse response, bool close);
+    void hold(Answer& answer, size_t bytes);
     std::string answer_bytes(const Answer& answer);
     // No further request is taken for now: too many wait for their answers, or too much of those for the client to
     // read.
@@ -71,6 +75,7 @@ private:
     void finish_upgrade();
     void update_interest();
     void shut_down_writing();
+    void linger(uint64_t now_us);
     void mark_dirty();
 
     EdgeLoop& edge_;
@@ -82,7 +87,9 @@ private:
     bool draining_ = false;
     uint32_t interest_;
     std::string input_;
+    CountedInput counted_input_;
     OutputQueue output_;
+    size_t held_bytes_ = 0;                 // of all answers_
     std::deque<Answer> answers_;            // of the requests that are not answered yet, in order
     uint64_t first_number_ = 0;             // of answers_.front()
     std::unique_ptr<HttpRequest> request_;  // being read
@@ -90,6 +97,8 @@ private:
     std::unique_ptr<ChunkedBody> chunked_;
     std::optional<HttpResponse> grant_;  // of the upgrade, until earlier answers are out
     uint64_t phase_since_us_;            // start of the phase; in `head`, of the idle time or of the first byte
+    uint64_t lingering_since_us_ = 0;    // when the client last received something while lingering
+    size_t undelivered_bytes_ = 0;       // what it had not received then
     uint64_t stalled_since_us_ = 0;      // last progress of output that the socket does not take; 0 if nothing waits
 };
 

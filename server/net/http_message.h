@@ -51,7 +51,7 @@ struct HttpRequest {
     RoutedPath path;
     std::string method;
     std::string query;
-    bool local = false;  // from this machine, and no proxy speaks for somebody else
+    bool local = false;  // from this machine, and no proxy speaks for somebody else, as far as can be seen
     std::string content_type;
     std::string idempotency_key;
     std::string op_signature;

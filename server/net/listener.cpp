@@ -1,8 +1,10 @@
 #include "net/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <Poco/Exception.h>
 #include <Poco/Net/SocketAddress.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,6 +25,24 @@ Error bind_error(const std::string& address, const char* reason) {
     return Error{"cannot listen on " + address + ": " + reason};
 }
 
+// Whoever has it may bind the path beside it. Nothing else tells a node that is not listening yet from one that was
+// killed: connecting is refused by both.
+Result<FileDescriptor> lock_path(const std::string& address, const std::string& lock_path) {
+    for (;;) {
+        FileDescriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+        if (!lock.valid()) return bind_error(address, (lock_path + ": " + std::strerror(errno)).c_str());
+        if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+            if (errno != EWOULDBLOCK) return bind_error(address, (lock_path + ": " + std::strerror(errno)).c_str());
+            return bind_error(address, "another node, or another address of this one, has it");
+        }
+        // Whoever had it may have removed it between our two calls.
+        struct stat held {};
+        struct stat there {};
+        if (::fstat(lock.get(), &held) == 0 && ::lstat(lock_path.c_str(), &there) == 0 && held.st_ino == there.st_ino)
+            return lock;
+    }
+}
+
 // A node that was killed leaves its socket file behind.
 void remove_dead_socket(const sockaddr_un& name) {
     struct stat status {};
@@ -39,13 +59,15 @@ Result<BoundSocket> bind_unix(const std::string& address, mode_t mode) {
     const std::string path = address.substr(5);
     if (path.size() >= sizeof name.sun_path) return bind_error(address, "the path is too long");
     std::memcpy(name.sun_path, path.c_str(), path.size());
+    Result<FileDescriptor> lock = lock_path(address, path + SocketFile::lock_suffix);
+    if (!lock) return lock.error();
     remove_dead_socket(name);
     BoundSocket bound{FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), address, {}};
     if (!bound.socket.valid() ||
         ::bind(bound.socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
         return bind_error(address, std::strerror(errno));
     }
-    bound.file = SocketFile(path);
+    bound.file = SocketFile(path, std::move(lock).value());
     // Nobody can connect before it listens, so nobody gets in by the mode that it had until here.
     if (::chmod(path.c_str(), mode) != 0) return bind_error(address, std::strerror(errno));
     return bound;
@@ -85,14 +107,16 @@ Result<BoundSocket> bind_ip(const std::string& address, const std::vector<std::s
 
 }  // namespace
 
-SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+SocketFile::SocketFile(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {
     struct stat status {};
     if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
 }
 
 SocketFile::~SocketFile() {
     struct stat status {};
-    if (!path_.empty() && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+    if (path_.empty()) return;
+    if (::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+    ::unlink((path_ + lock_suffix).c_str());
 }
 
 Result<std::vector<BoundSocket>> bind_addresses(const std::vector<std::string>& addresses, mode_t unix_mode) {

@@ -1,5 +1,7 @@
 #include "net/output_queue.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -83,6 +85,11 @@ OutputQueue::Flush OutputQueue::flush(int fd, bool& written, size_t bytes_max) {
         if (static_cast<size_t>(sent) < offered) return Flush::blocked;
     }
     return Flush::done;
+}
+
+size_t undelivered_bytes(int fd) {
+    int bytes = 0;
+    return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<size_t>(bytes) : 0;
 }
 
 }  // namespace meridian::server

@@ -46,4 +46,8 @@ private:
     size_t bytes_[2] = {0, 0};
 };
 
+// What was written to a socket and has not reached the other side. A socket that is closed before that may lose it: any
+// byte that still comes from the other side then resets the connection.
+size_t undelivered_bytes(int fd);
+
 }  // namespace meridian::server

@@ -19,6 +19,12 @@ const SharedBytes& RoomBatch::frames(node::KeyForm form) const {
     return frames_[index];
 }
 
+size_t RoomBatch::message_bytes() const {
+    size_t bytes = 0;
+    for (const RoomMessage& message : messages_) bytes += message.bytes(node::KeyForm::integer_keys).size();
+    return bytes;
+}
+
 std::optional<ConnectionId> Room::leave(size_t index) {
     members_[index] = members_.back();
     members_.pop_back();

@@ -41,6 +41,8 @@ class RoomBatch {
 public:
     explicit RoomBatch(std::vector<RoomMessage> messages);
     const std::vector<RoomMessage>& messages() const { return messages_; }
+    // About what it takes to hold and to send it.
+    size_t message_bytes() const;
     // All messages as WebSocket frames; encoded by whoever asks first.
     const SharedBytes& frames(node::KeyForm form) const;
 

@@ -3,6 +3,10 @@
 #include "net/edge_loop.h"
 
 namespace meridian::server {
+namespace {
+// Of guests that had to wait, run between two looks at everything else.
+constexpr size_t requests_per_tick = 256;
+}  // namespace
 
 uint32_t RoomSpread::place(const Room& room) const {
     const uint64_t home_members = edge_.settings().room_spread_members;
@@ -20,8 +24,45 @@ uint32_t RoomSpread::place(const Room& room) const {
 
 void RoomSpread::pass_on(const Room& room, const std::shared_ptr<const RoomBatch>& batch) {
     room.for_each_guest_loop([&](uint32_t loop) {
-        tell(loop, [name = room.name(), batch](EdgeLoop& there) { there.receive_batch(name, batch); });
+        const LossKey whom{loop, room.name()};
+        const auto loss = losses_.find(whom);
+        if (!has_room(loop)) return lose(loss == losses_.end() ? losses_[whom] : loss->second, *batch);
+        if (loss != losses_.end()) {
+            tell_loss(whom, std::move(loss->second));
+            losses_.erase(loss);
+        }
+        tell(
+            loop, [name = room.name(), batch](EdgeLoop& there) { there.receive_batch(name, batch); },
+            batch->message_bytes());
     });
+}
+
+void RoomSpread::lose(Loss& loss, const RoomBatch& batch) const {
+    for (const RoomMessage& message : batch.messages()) {
+        if (!message.delta || loss.too_many) continue;  // awareness is only about now
+        loss.keys.insert(message.delta->key());
+        if (loss.keys.size() <= edge_.settings().missed_keys) continue;
+        loss.too_many = true;
+        loss.keys.clear();
+    }
+}
+
+void RoomSpread::tell_loss(const LossKey& whom, Loss loss) {
+    auto keys = std::make_shared<const std::set<std::string>>(std::move(loss.keys));
+    tell(whom.first, [name = whom.second, keys, too_many = loss.too_many](EdgeLoop& there) {
+        there.receive_loss(name, *keys, too_many);
+    });
+}
+
+void RoomSpread::tell_losses() {
+    for (auto loss = losses_.begin(); loss != losses_.end();) {
+        if (!has_room(loss->first.first)) {
+            ++loss;
+            continue;
+        }
+        tell_loss(loss->first, std::move(loss->second));
+        loss = losses_.erase(loss);
+    }
 }
 
 void RoomSpread::take_request(const ConnectionRef& guest, std::optional<uint64_t> number, Request request) {
@@ -33,12 +74,12 @@ void RoomSpread::take_request(const ConnectionRef& guest, std::optional<uint64_t
         held->second.queue.push_back({*number, std::move(request)});
         return;
     }
-    if (request(edge_) == node::Progress::waiting) held_.emplace(key_of(guest), Held{*number, {}});
+    if (request(edge_) == node::Progress::waiting) held_.emplace(key_of(guest), Held{number, {}});
 }
 
 void RoomSpread::released(const ConnectionRef& guest, std::optional<uint64_t> number) {
     const auto held = held_.find(key_of(guest));
-    if (number && held != held_.end() && held->second.number == *number) released_.push_back(held->first);
+    if (number && held != held_.end() && held->second.number == number) released_.push_back(held->first);
 }
 
 void RoomSpread::answer(const ConnectionRef& guest, std::optional<uint64_t> number, Answer answer) {
@@ -53,17 +94,34 @@ void RoomSpread::answer_in_place(const ConnectionRef& guest, std::optional<uint6
     answer(guest, number, std::move(answer_to));
 }
 
-void RoomSpread::tell(uint32_t loop, Task task) {
-    outgoing_[loop].push_back(std::move(task));
+void RoomSpread::tell(uint32_t loop, Task task, size_t bytes) {
+    Outgoing& outgoing = outgoing_[loop];
+    outgoing.tasks.push_back(std::move(task));
+    if (bytes == 0) return;
+    outgoing.bytes += bytes;
+    outgoing.queued_bytes->fetch_add(bytes, std::memory_order_relaxed);
+}
+
+bool RoomSpread::has_room(uint32_t loop) const {
+    const auto outgoing = outgoing_.find(loop);
+    return outgoing == outgoing_.end() ||
+           outgoing->second.queued_bytes->load(std::memory_order_relaxed) <= edge_.settings().loop_queue_bytes;
 }
 
 void RoomSpread::run_released() {
+    size_t budget = requests_per_tick;
     for (const Key& key : std::exchange(released_, {})) {
         const auto held = held_.find(key);
         if (held == held_.end()) continue;
         std::deque<Waiting> queue = std::move(held->second.queue);
         held_.erase(held);
         while (!queue.empty()) {
+            if (budget == 0) {
+                held_.emplace(key, Held{std::nullopt, std::move(queue)});
+                released_.push_back(key);
+                break;
+            }
+            --budget;
             Waiting next = std::move(queue.front());
             queue.pop_front();
             if (next.request(edge_) == node::Progress::executed) continue;
@@ -74,11 +132,13 @@ void RoomSpread::run_released() {
 }
 
 void RoomSpread::flush() {
-    for (auto& [loop, tasks] : outgoing_) {
-        if (tasks.empty()) continue;
+    for (auto& [loop, outgoing] : outgoing_) {
+        if (outgoing.tasks.empty()) continue;
         EdgeLoop* there = edge_.shared().loops[loop];
-        there->loop().post([there, tasks = std::exchange(tasks, {})] {
+        there->loop().post([there, tasks = std::exchange(outgoing.tasks, {}), bytes = std::exchange(outgoing.bytes, 0),
+                            queued = outgoing.queued_bytes] {
             for (const Task& task : tasks) task(*there);
+            queued->fetch_sub(bytes, std::memory_order_relaxed);
         });
     }
 }

@@ -14,6 +14,7 @@ constexpr uint64_t close_timeout_us = 2'000'000;
 constexpr size_t bulk_bytes = 64 << 10;
 constexpr uint64_t fan_out_delay_us = 1'000'000;
 constexpr uint64_t awareness_window_us = 1'000'000;
+constexpr std::string_view too_slow = "too slow: missed too many keys";
 }  // namespace
 
 WebSocketConnection::WebSocketConnection(EdgeLoop& edge, EdgeLoop& home, Room& room, ConnectionId id,
@@ -27,6 +28,7 @@ WebSocketConnection::WebSocketConnection(EdgeLoop& edge, EdgeLoop& home, Room& r
       room_(room),
       room_index_(room_.join(id)),
       input_(std::move(input)),
+      counted_input_(edge.shared().input_budget),
       reader_(WebSocketReader::Role::server, edge.settings().websocket_message_bytes),
       delivery_(room_, session_, form, form == node::KeyForm::string_keys),
       received_us_(edge.now_us()),
@@ -79,24 +81,45 @@ void WebSocketConnection::read_input() {
     }
     const size_t taken = take_frames(buffer.data(), size);
     if (taken < size) input_.assign(buffer.data() + taken, size - taken);
+    count_input();
+}
+
+void WebSocketConnection::count_input() {
+    counted_input_.set(input_.size() + reader_.fragment_bytes());
+    if (counted_input_.bytes() == 0) {
+        message_since_us_ = 0;
+        return;
+    }
+    if (message_since_us_ == 0) message_since_us_ = edge_.now_us();
+    if (!edge_.is_input_too_much(counted_input_)) return;
+    close(close_code::try_again_later, "too much is arriving at once");
+    drop_input();
+}
+
+// Nothing that the client still sends is looked at.
+void WebSocketConnection::drop_input() {
+    broken_ = true;
+    std::string().swap(input_);
+    reader_ = WebSocketReader(WebSocketReader::Role::server, edge_.settings().websocket_message_bytes);
+    count_input();
+    mark_dirty();
 }
 
 void WebSocketConnection::take_buffered_frames() {
     const size_t taken = take_frames(input_.data(), input_.size());
     input_.erase(0, taken);
     if (input_.empty()) std::string().swap(input_);
+    count_input();
 }
 
 size_t WebSocketConnection::take_frames(char* data, size_t size) {
     size_t taken = 0;
     while (!peer_closed_ && !broken_ && !reading_paused()) {
         const WebSocketEvent event = reader_.next(data + taken, size - taken);
-        if (event.kind == WebSocketEvent::Kind::need_more) {
-            // The rest of a large frame then arrives without repeated growth.
-            if (data == input_.data() && taken == 0 && event.frame_bytes > size) input_.reserve(event.frame_bytes);
-            break;
-        }
+        if (event.kind == WebSocketEvent::Kind::need_more) break;
         taken += event.consumed;
+        if (event.kind == WebSocketEvent::Kind::binary || event.kind == WebSocketEvent::Kind::text)
+            message_since_us_ = 0;
         take_event(event);
     }
     return peer_closed_ || broken_ ? size : taken;
@@ -113,6 +136,7 @@ void WebSocketConnection::take_event(const WebSocketEvent& event) {
         case WebSocketEvent::Kind::binary:
             if (closing_) return;
             if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
+            message_bytes_ = event.payload.size();
             return handle_message(*this, event.payload);
         case WebSocketEvent::Kind::ping:
             if (!closing_) {
@@ -135,17 +159,21 @@ void WebSocketConnection::take_event(const WebSocketEvent& event) {
 bool WebSocketConnection::reading_paused() const {
     if (closing_) return false;  // only the client's close frame is looked for
     return draining_ || held_by_ || replies_.size() - emitted_ >= edge_.settings().websocket_frames_in_flight ||
+           asked_bytes_ > edge_.settings().connection_queue_bytes ||
            output_.bytes(OutputQueue::Kind::reply) > edge_.settings().connection_queue_bytes;
 }
 
 uint64_t WebSocketConnection::begin_reply() {
-    replies_.emplace_back();
+    replies_.push_back({{}, message_bytes_});
+    asked_bytes_ += message_bytes_;
     return first_reply_ + replies_.size() - 1;
 }
 
 void WebSocketConnection::complete_reply(uint64_t number, Emit emit) {
     if (number < first_reply_ + emitted_ || number - first_reply_ >= replies_.size()) return;
-    replies_[number - first_reply_].emit = std::move(emit);
+    Reply& reply = replies_[number - first_reply_];
+    asked_bytes_ -= std::exchange(reply.request_bytes, 0);
+    reply.emit = std::move(emit);
     if (held_by_ == number) held_by_.reset();
     mark_dirty();
 }
@@ -235,8 +263,14 @@ void WebSocketConnection::close(uint16_t code, std::string_view reason) {
 bool WebSocketConnection::catch_up() {
     if (closing_) return true;
     if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.wall_ms(), edge_.statistics())) return true;
-    close(close_code::try_again_later, "too slow: missed too many keys");
+    close(close_code::try_again_later, too_slow);
     return false;
+}
+
+void WebSocketConnection::miss(const std::set<std::string>& keys, bool too_many) {
+    if (too_many) return close(close_code::try_again_later, too_slow);
+    for (const std::string& key : keys) delivery_.miss(key, edge_.wall_ms());
+    mark_dirty();
 }
 
 // Reads the state of one missed key at a time; the completion asks for the next by way of settle().
@@ -264,9 +298,11 @@ void WebSocketConnection::resync_missed() {
 
 void WebSocketConnection::broadcast(SharedBytes message) {
     if (&home_ == &edge_) return edge_.broadcast(room_.name(), std::move(message));
-    edge_.spread().tell(home_.index(), [name = room_.name(), message = std::move(message)](EdgeLoop& home) {
-        home.broadcast(name, message);
-    });
+    if (!edge_.spread().has_room(home_.index())) return;  // awareness is only about now
+    const size_t bytes = message->size();
+    edge_.spread().tell(
+        home_.index(),
+        [name = room_.name(), message = std::move(message)](EdgeLoop& home) { home.broadcast(name, message); }, bytes);
 }
 
 bool WebSocketConnection::flushed(OutputQueue::Flush result, bool written) {
@@ -336,12 +372,18 @@ void WebSocketConnection::update_interest() {
 void WebSocketConnection::on_second(uint64_t now_us) {
     const config::Settings& settings = edge_.settings();
     const uint64_t ping_interval_us = settings.websocket_ping_interval_ms * 1000;
-    if (closing_ && now_us > closing_since_us_ + close_timeout_us) return edge_.close(id_);
     if (stalled_since_us_ != 0 && now_us > stalled_since_us_ + settings.write_timeout_ms * 1000)
         return edge_.close(id_);
-    if (closing_) return;
+    if (closing_) return wait_for_close(now_us);
     if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
     if (delivery_.has_missed()) mark_dirty();
+    if (reading_paused()) message_since_us_ = message_since_us_ == 0 ? 0 : now_us;
+    if (message_since_us_ != 0 && now_us > message_since_us_ + settings.body_timeout_ms * 1000) {
+        close(close_code::policy, "the message did not arrive in time");
+        return drop_input();
+    }
+    count_input();
+    if (closing_) return;
     if (now_us < received_us_ + ping_interval_us) return;
     // While we do not read, or a ping would wait behind other output, silence says nothing about the client; one that
     // takes no output is closed above.
@@ -356,6 +398,18 @@ void WebSocketConnection::on_second(uint64_t now_us) {
     } else if (now_us >= ping_sent_us_ + ping_interval_us) {
         edge_.close(id_);
     }
+}
+
+// A client that reads slowly is told why it is closed all the same: its time to answer the close frame begins when it
+// has that frame.
+void WebSocketConnection::wait_for_close(uint64_t now_us) {
+    const size_t rest = output_.bytes() + undelivered_bytes(socket_.get());
+    if (rest != closing_rest_bytes_) {
+        closing_rest_bytes_ = rest;
+        closing_since_us_ = now_us;
+    }
+    const uint64_t limit_us = rest == 0 ? close_timeout_us : edge_.settings().write_timeout_ms * 1000;
+    if (now_us > closing_since_us_ + limit_us) edge_.close(id_);
 }
 
 void WebSocketConnection::begin_drain() {

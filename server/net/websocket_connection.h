@@ -3,13 +3,14 @@
 //
 // Frames are handled one after another. Replies leave in the order of the frames, each after the deltas that were
 // produced before it. Reading pauses while a request waits for its key to be loaded, while a state is being read for
-// the client, while too many requests or reply bytes are outstanding, and for good once the connection is closing. One
-// thread: that of its loop. Memory of an idle connection: this object, no buffers.
+// the client, while too many requests, request bytes or reply bytes are outstanding, and for good once the connection
+// is closing. One thread: that of its loop. Memory of an idle connection: this object, no buffers.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -71,6 +72,8 @@ public:
     // Inside an Emit, or where there is no order to keep.
     void send(const wire::ServerMessage& message);
     void send_state(const node::StateFrames& state);
+    // Deltas of these keys did not get here, or of too many to be made up for.
+    void miss(const std::set<std::string>& keys, bool too_many);
     // The per-connection number that acknowledgements carry: ops of this connection that changed something.
     uint64_t count_changes(uint64_t changes) { return change_count_ += changes; }
 
@@ -96,6 +99,7 @@ public:
 private:
     struct Reply {
         Emit emit;  // empty while it is not complete
+        size_t request_bytes = 0;
     };
 
     void read_input();
@@ -103,6 +107,9 @@ private:
     size_t take_frames(char* data, size_t size);
     void take_event(const WebSocketEvent& event);
     void take_buffered_frames();
+    // To be called when input has been taken or kept.
+    void count_input();
+    void drop_input();
     bool reading_paused() const;
     bool catch_up();
     // Deals with what flushing the output has come to. False if the connection is closed now.
@@ -110,6 +117,7 @@ private:
     void emit_replies();
     void resync_missed();
     void update_interest();
+    void wait_for_close(uint64_t now_us);
     void mark_dirty();
     Delivery::Limits delivery_limits() const;
 
@@ -121,19 +129,24 @@ private:
     Room& room_;
     size_t room_index_ = 0;
     std::string input_;  // an incomplete frame, or frames that wait while reading is paused
+    CountedInput counted_input_;
     WebSocketReader reader_;
     OutputQueue output_;
     Delivery delivery_;
     std::vector<Reply> replies_;  // [emitted_, end) are outstanding
     size_t emitted_ = 0;
+    size_t message_bytes_ = 0;  // of the message that is being handled
+    size_t asked_bytes_ = 0;    // of the requests whose replies are not complete
     uint64_t first_reply_ = 0;  // number of replies_[0]
     std::optional<uint64_t> held_by_;
     std::weak_ptr<const node::StateFrames> last_state_;
     uint64_t change_count_ = 0;
     uint64_t received_us_;           // last time anything came
+    uint64_t message_since_us_ = 0;  // when the incomplete message in input_ and reader_ began; 0 if there is none
     uint64_t stalled_since_us_ = 0;  // last progress of output that the socket does not take; 0 if nothing waits
-    uint64_t closing_since_us_ = 0;
-    uint64_t ping_sent_us_ = 0;  // 0 if nothing is asked for
+    uint64_t closing_since_us_ = 0;  // last progress of a connection that is closing
+    size_t closing_rest_bytes_ = 0;  // what the client had not received then
+    uint64_t ping_sent_us_ = 0;      // 0 if nothing is asked for
     uint64_t awareness_window_us_ = 0;
     uint32_t awareness_count_ = 0;
     uint32_t interest_ = 0;

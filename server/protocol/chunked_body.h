@@ -18,6 +18,7 @@ public:
     // Takes bytes from the front of `input` up to the end of the body at most.
     State feed(std::string_view& input);
     std::string take() { return std::move(body_); }
+    size_t bytes() const { return body_.size(); }
 
 private:
     enum class Part : uint8_t { size_line, data, data_end, trailer_line };

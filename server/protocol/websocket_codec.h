@@ -66,6 +66,8 @@ public:
 
     // Looks at the frame that begins at `data`, unmasks it in place when it is complete, and says what it was.
     WebSocketEvent next(char* data, size_t size);
+    // What is held of a message that is not complete.
+    size_t fragment_bytes() const { return release_fragments_ ? 0 : fragments_.size(); }
 
 private:
     WebSocketEvent take_frame(Opcode opcode, bool final, std::string_view payload, size_t consumed);

@@ -10,6 +10,7 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST_SUITE(KeyLifeTest);
     CPPUNIT_TEST(an_evicted_key_is_loaded_again_as_it_was);
     CPPUNIT_TEST(memory_stays_below_the_cache_limit);
+    CPPUNIT_TEST(keys_that_cannot_be_written_are_tried_again_after_a_pause);
     CPPUNIT_TEST(a_clean_stop_leaves_no_stale_key);
     CPPUNIT_TEST(a_stopped_node_has_nothing_left_to_do);
     CPPUNIT_TEST(a_node_stops_at_its_deadline_although_the_store_does_not_answer);
@@ -89,6 +90,35 @@ public:
         CPPUNIT_ASSERT(h.node->statistics().resident_bytes <= limits.cache_bytes_max);
         CPPUNIT_ASSERT(most <= 3 * limits.cache_bytes_max);
         CPPUNIT_ASSERT_EQUAL(uint64_t{2000}, h.disk.last_position());
+    }
+
+    // A store that writes no snapshot for a while is asked now and then, not without end, and not for the same keys
+    // only.
+    void keys_that_cannot_be_written_are_tried_again_after_a_pause() {
+        NodeLimits limits;
+        limits.cache_bytes_max = 20'000;
+        limits.checkpoint_interval_ms = 3'600'000;
+        Harness h(base_seed(), limits);
+        constexpr uint64_t many = 1'000'000;
+        h.store->fail_next_checkpoints(many);
+        const auto write = [&h](int i) {
+            return h.write(request("room", {increment("gc:" + std::to_string(i), 1, 1)})).status;
+        };
+        int keys = 0;
+        while (write(keys) == Status::ok) CPPUNIT_ASSERT(++keys < 1000);
+        CPPUNIT_ASSERT(write(keys) == Status::overloaded);
+        const uint64_t before = h.store->failing_checkpoints();
+        h.world.run_for(2'000'000);
+        const uint64_t attempts = before - h.store->failing_checkpoints();
+        CPPUNIT_ASSERT_MESSAGE(std::to_string(attempts), attempts >= 2 && attempts <= 25);
+        h.store->fail_next_checkpoints(0);
+        h.world.run_for(2'000'000);
+        for (const int end = keys + 100; keys < end; ++keys) {
+            CPPUNIT_ASSERT(write(keys) == Status::ok);
+            h.world.run_for(100'000);
+        }
+        CPPUNIT_ASSERT(h.node->statistics().keys_evicted > 50);
+        CPPUNIT_ASSERT_EQUAL(std::string(), h.store->violation());
     }
 
     void a_clean_stop_leaves_no_stale_key() {
@@ -191,7 +221,7 @@ public:
         limits.checkpoint_interval_ms = 1000;
         Harness h(base_seed(), limits);
         h.write(request("room", {increment("gc:a", 1, 1)}));
-        h.store->fail_next_checkpoint();
+        h.store->fail_next_checkpoints(1);
         h.world.run_for(1'700'000);
         CPPUNIT_ASSERT_EQUAL(size_t{1}, h.store->stale_keys(2).size());
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, h.node->statistics().checkpoints);

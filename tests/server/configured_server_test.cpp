@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <fstream>
 
 #include "base/file_descriptor.h"
+#include "held_loop.h"
+#include "net/listener.h"
 #include "server_fixture.h"
 
 namespace {
@@ -38,6 +41,8 @@ class ConfiguredServerTest : public ServerFixture {
     CPPUNIT_TEST(reload_is_told_to_the_service_manager);
     CPPUNIT_TEST(listens_on_a_unix_socket_and_removes_it_at_the_end);
     CPPUNIT_TEST(replaces_a_dead_socket_file_and_nothing_else);
+    CPPUNIT_TEST(a_unix_path_has_one_owner_also_before_it_listens);
+    CPPUNIT_TEST(reload_does_not_wait_for_a_loop_when_it_is_to_stop);
     CPPUNIT_TEST(listens_on_every_address_of_the_list);
     CPPUNIT_TEST(listens_on_ipv6_and_takes_ipv4_too);
     CPPUNIT_TEST(a_stopping_node_refuses_new_connections);
@@ -267,7 +272,7 @@ class ConfiguredServerTest : public ServerFixture {
         const TemporaryDirectory other;
         ProgramResult refused = meridiand({"--data-dir", other.path(), "--set", bind});
         CPPUNIT_ASSERT_EQUAL(1, refused.status);
-        assert_contains(refused.output, "cannot listen on unix:" + unix_path() + ": Address already in use");
+        assert_contains(refused.output, "cannot listen on unix:" + unix_path() + ": another node, or another address");
         assert_contains(raw_exchange(server_->address(), live), R"({"status":"ok"})");
         // Nobody does any more.
         server_->signal(SIGKILL);
@@ -284,6 +289,42 @@ class ConfiguredServerTest : public ServerFixture {
         std::string content;
         std::ifstream(unix_path()) >> content;
         CPPUNIT_ASSERT_EQUAL(std::string("precious"), content);
+    }
+
+    // A node that recovers its data has bound its addresses and does not listen yet.
+    void a_unix_path_has_one_owner_also_before_it_listens() {
+        const std::string address = "unix:" + unix_path();
+        {
+            const auto starting = server::bind_addresses({address}, 0600);
+            CPPUNIT_ASSERT(starting.ok());
+            const auto second = server::bind_addresses({address}, 0600);
+            CPPUNIT_ASSERT(!second.ok());
+            CPPUNIT_ASSERT_EQUAL(
+                "cannot listen on " + address + ": another node, or another address of this one, has it",
+                second.error().message);
+            CPPUNIT_ASSERT(mode_of(unix_path()) != 0);
+            CPPUNIT_ASSERT(server::start_listening(starting->front()).ok());
+            connect_to(address);
+        }
+        CPPUNIT_ASSERT(::access(unix_path().c_str(), F_OK) != 0);
+        CPPUNIT_ASSERT(::access((unix_path() + ".lock").c_str(), F_OK) != 0);
+        const ProgramResult twice =
+            meridiand({"--data-dir", data_->path(), "--set", "server.bind=" + address + "," + address});
+        CPPUNIT_ASSERT_EQUAL(1, twice.status);
+        assert_contains(twice.output, "another address of this one, has it");
+        CPPUNIT_ASSERT(::access(unix_path().c_str(), F_OK) != 0);
+    }
+
+    void reload_does_not_wait_for_a_loop_when_it_is_to_stop() {
+        const std::string main = file("a.ini", "");
+        ServerProcess& server = start({"--config=" + main});
+        HeldLoop hung(server, 1);
+        file("a.ini", "[limits]\nhttp_body_bytes = 4096\n");
+        server.signal(SIGHUP);
+        server.signal(SIGTERM);
+        CPPUNIT_ASSERT(server.logs("stopping signal=SIGTERM"));
+        hung.release();
+        CPPUNIT_ASSERT_EQUAL(0, server.wait());
     }
 
     void listens_on_every_address_of_the_list() {
@@ -319,19 +360,27 @@ class ConfiguredServerTest : public ServerFixture {
         ServerProcess& one = start({"server.bind=[::1]:0"});
         CPPUNIT_ASSERT_EQUAL(port_mark, one.address().substr(0, 6));
         assert_contains(raw_exchange(one.address(), live), R"({"status":"ok"})");
-        const std::string port = one.address().substr(6);
-        CPPUNIT_ASSERT_THROW(connect_to("127.0.0.1:" + port), Poco::Exception);
+        CPPUNIT_ASSERT_THROW(connect_to("127.0.0.1:" + one.address().substr(6)), Poco::Exception);
         server_.reset();
-        ServerProcess& all = start({"server.bind=[::]:" + port});
-        CPPUNIT_ASSERT_EQUAL("[::]:" + port, all.address());
+        std::string port = start({"server.bind=[::]:0"}).address().substr(5);
         for (const std::string& address : {"[::1]:" + port, "127.0.0.1:" + port}) {
             assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
             // An IPv4 client of an IPv6 socket is still one of this machine.
             assert_contains(raw_exchange(address, "GET /metrics HTTP/1.0\r\n\r\n"), "HTTP/1.1 200 ");
         }
         server_.reset();
-        // With an address of its own for IPv4 the two do not get in each other's way.
-        start({"server.bind=0.0.0.0:" + port + ", [::]:" + port});
+        // With an address of its own for IPv4 the two do not get in each other's way. Somebody else may take the port
+        // before it is taken again.
+        for (int attempt = 1;; ++attempt) {
+            try {
+                start({"server.bind=0.0.0.0:" + port + ", [::]:" + port});
+                break;
+            } catch (const std::runtime_error& refused) {
+                if (attempt == 10 || !std::strstr(refused.what(), "Address already in use")) throw;
+                port = start({"server.bind=[::]:0"}).address().substr(5);
+                server_.reset();
+            }
+        }
         for (const std::string& address : {"[::1]:" + port, "127.0.0.1:" + port})
             assert_contains(raw_exchange(address, live), R"({"status":"ok"})");
     }

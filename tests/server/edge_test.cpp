@@ -41,6 +41,7 @@ private:
         CPPUNIT_ASSERT_MESSAGE("expected '" + part + "' in: " + text, text.find(part) != std::string::npos);
     }
 
+    // Defect 15.
     void readers_with_different_permissions_see_exactly_what_they_may() {
         ServerProcess& server = start();
         auto everything = websocket(server, token({.client_id = 1}), "&keys=string");
@@ -112,6 +113,7 @@ private:
         check(http(server, "GET", "/health/ready", ""), 200, R"("status":"ready")");
     }
 
+    // Defect 18.
     void signed_tokens_need_signatures_on_every_path() {
         ServerProcess& server = start();
         std::array<uint8_t, 32> seed{};
@@ -167,6 +169,8 @@ private:
         CPPUNIT_ASSERT_EQUAL(400, http(server, "POST", path, admin, std::string(100, '[') + "}", json).status);
     }
 
+    // Defect 17; rules sent under `permissions` are refused in
+    // routes_of_tokens_and_sessions_give_the_documented_answers.
     void an_omitted_permission_list_grants_nothing() {
         ServerProcess& server = start();
         const HttpReply issued = http(server, "POST", "/v1/namespaces/room/tokens", token({.admin = true}),
@@ -180,6 +184,7 @@ private:
         assert_contains(refused.error().message, "403");
     }
 
+    // Defects 21 and 29.
     void an_admin_ends_every_session_of_a_client() {
         ServerProcess& server = start();
         auto first = websocket(server, token());
@@ -215,7 +220,7 @@ private:
     }
 
     void malformed_input_keeps_the_server_alive() {
-        ServerProcess& server = start({"limits.head_timeout_ms=200"});
+        ServerProcess& server = start();
         assert_contains(raw_exchange(server, "nonsense\r\n\r\n"), "HTTP/1.1 400 ");
         assert_contains(raw_exchange(server, "GET / HTTP/1.1\nHost: x\n\n"), "HTTP/1.1 400 ");
         assert_contains(
@@ -225,14 +230,7 @@ private:
         std::string noise(50'000, '\0');
         randombytes_buf(noise.data(), noise.size());
         raw_exchange(server, "GET /" + noise);
-        // A head that never ends.
-        Poco::Net::StreamSocket slow{Poco::Net::SocketAddress(server.address())};
-        slow.sendBytes("GET / HT", 8);
-        slow.setReceiveTimeout(Poco::Timespan(20, 0));
-        char buffer[64];
-        CPPUNIT_ASSERT(slow.receiveBytes(buffer, sizeof buffer) > 12);
-        CPPUNIT_ASSERT_EQUAL(std::string("408"), std::string(buffer + 9, 3));
-
+        // A head that never ends has its test among those of limits.
         auto socket = websocket(server, token());
         socket.send_frame(Opcode::binary, "");
         CPPUNIT_ASSERT_EQUAL(std::string("malformed message"), expect<wire::ErrorMessage>(socket).message);
@@ -303,6 +301,7 @@ private:
         CPPUNIT_ASSERT_MESSAGE("the reader was not slow enough to miss anything", deltas < writes);
     }
 
+    // Defect 39.
     void the_close_handshake_is_answered() {
         ServerProcess& server = start();
         auto socket = websocket(server, token());
@@ -319,10 +318,20 @@ private:
         CPPUNIT_ASSERT_EQUAL(std::string("x"), (*pong)->payload);
     }
 
+    // Defect 21.
     void a_token_that_expires_closes_the_connection_with_1008() {
         ServerProcess& server = start();
-        auto socket = websocket(server, token({.ttl_ms = 1500}));
-        CPPUNIT_ASSERT_EQUAL(uint16_t{1008}, expect_close(socket));
+        // Long enough to be let in with it, however busy the machine is.
+        for (uint64_t ttl_ms = 1500;; ttl_ms *= 2) {
+            try {
+                auto socket = websocket(server, token({.ttl_ms = ttl_ms}));
+                CPPUNIT_ASSERT_EQUAL(uint16_t{1008}, expect_close(socket));
+                return;
+            } catch (const std::runtime_error& refused) {
+                assert_contains(refused.what(), "token expired at");
+                CPPUNIT_ASSERT_MESSAGE(refused.what(), ttl_ms < 15'000);
+            }
+        }
     }
 
     void start_errors_go_to_standard_error_with_status_1() {

@@ -1,5 +1,8 @@
 // /metrics: who may read it, what it says; and what plug-ins may report.
 #include <cppunit/extensions/HelperMacros.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -17,6 +20,7 @@ using server::PluginMetrics;
 class MetricsTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(MetricsTest);
     CPPUNIT_TEST(local_clients_and_admins_may_read_it_and_what_a_proxy_passes_on_may_not);
+    CPPUNIT_TEST(on_a_unix_socket_only_root_and_the_own_user_are_local);
     CPPUNIT_TEST(it_can_be_for_admins_only_or_off);
     CPPUNIT_TEST(it_counts_what_happens);
     CPPUNIT_TEST(its_size_does_not_depend_on_keys_and_namespaces);
@@ -37,6 +41,7 @@ private:
     }
 
 public:
+    // Defect 24.
     void local_clients_and_admins_may_read_it_and_what_a_proxy_passes_on_may_not() {
         ServerProcess& server = start();
         const HttpReply open = http(server, "GET", "/metrics", "");
@@ -50,6 +55,34 @@ public:
             CPPUNIT_ASSERT_EQUAL(200, http(server, "GET", "/metrics", token({.admin = true}), {}, header).status);
         }
         CPPUNIT_ASSERT_EQUAL(405, http(server, "POST", "/metrics", "").status);
+    }
+
+    // The status that another user is answered with, or -1.
+    static int status_for_another_user(const std::string& address, const std::string& request) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            constexpr uid_t nobody = 65534;
+            if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(255);
+            try {
+                const std::string answer = raw_exchange(address, request);
+                ::_exit(answer.size() < 12 ? 255 : std::stoi(answer.substr(9, 3)) - 200);  // 0 to 255 is what fits
+            } catch (const std::exception&) { ::_exit(255); }
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return WIFEXITED(status) && WEXITSTATUS(status) != 255 ? WEXITSTATUS(status) + 200 : -1;
+    }
+
+    void on_a_unix_socket_only_root_and_the_own_user_are_local() {
+        const std::string address = "unix:" + data_->path() + "/node.sock";
+        start({"server.bind=" + address, "server.unix_socket_mode=0666"});
+        const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+        CPPUNIT_ASSERT_EQUAL(std::string("HTTP/1.1 200"), raw_exchange(address, request).substr(0, 12));
+        if (::geteuid() != 0) return;  // only root can be somebody else
+        CPPUNIT_ASSERT_EQUAL(0, ::chmod(data_->path().c_str(), 0755));
+        CPPUNIT_ASSERT_EQUAL(401, status_for_another_user(address, request));
+        const std::string admin = "GET /metrics?token=" + token({.admin = true}) + " HTTP/1.0\r\n\r\n";
+        CPPUNIT_ASSERT_EQUAL(200, status_for_another_user(address, admin));
     }
 
     void it_can_be_for_admins_only_or_off() {
@@ -83,6 +116,7 @@ public:
         CPPUNIT_ASSERT(value("meridian_process_resident_bytes").size() > 6);
     }
 
+    // Defect 24.
     void its_size_does_not_depend_on_keys_and_namespaces() {
         ServerProcess& server = start();
         const auto lines = [this] {

@@ -1,10 +1,13 @@
 // Connections of one namespace on several loops: what a guest sees and does is what it would at home.
 #include <cppunit/extensions/HelperMacros.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <map>
 
+#include "held_loop.h"
 #include "server_fixture.h"
 
 namespace {
@@ -20,6 +23,12 @@ class RoomSpreadTest : public ServerFixture {
     CPPUNIT_TEST(a_state_holds_what_was_sent_before_it_and_nothing_that_follows);
     CPPUNIT_TEST(the_requests_of_a_guest_run_in_order_though_the_first_key_is_cold);
     CPPUNIT_TEST(awareness_reaches_every_member);
+    CPPUNIT_TEST(guests_with_different_permissions_see_exactly_what_they_may);
+    CPPUNIT_TEST(a_slow_guest_is_sent_the_state_of_what_it_missed);
+    CPPUNIT_TEST(guests_of_a_slow_loop_are_sent_the_state_of_what_they_missed);
+    CPPUNIT_TEST(guests_that_missed_too_many_keys_are_closed_with_1013);
+    CPPUNIT_TEST(a_guest_is_not_read_while_its_requests_at_home_are_too_large);
+    CPPUNIT_TEST(a_guest_that_leaves_with_requests_held_leaves_nothing_behind);
     CPPUNIT_TEST(an_admin_ends_the_sessions_of_guests);
     CPPUNIT_TEST(guests_are_answered_and_closed_with_1012_on_stop);
     CPPUNIT_TEST_SUITE_END();
@@ -42,6 +51,14 @@ private:
         return page.substr(at, page.find('\n', at) - at);
     }
 
+    static void await_gauge(const ServerProcess& server, const std::string& name, const std::string& wanted) {
+        const uint64_t deadline_ms = now_ms() + 20'000;
+        while (gauge(server, name) != wanted) {
+            CPPUNIT_ASSERT_MESSAGE(name + " does not become " + wanted, now_ms() < deadline_ms);
+            ::usleep(10'000);
+        }
+    }
+
     void members_beyond_the_limit_live_on_other_loops() {
         ServerProcess& server = start_spread();
         {
@@ -49,12 +66,12 @@ private:
             CPPUNIT_ASSERT_EQUAL(std::string("2"), gauge(server, "meridian_ws_guest_connections"));
         }
         // A room is kept while it has guests, and goes with the last of them.
-        for (int i = 0; i < 200 && gauge(server, "meridian_ws_connections_active") != "0"; ++i) ::usleep(10'000);
+        await_gauge(server, "meridian_ws_connections_active", "0");
         CPPUNIT_ASSERT_EQUAL(std::string("0"), gauge(server, "meridian_ws_guest_connections"));
         auto sockets = members(server);
         CPPUNIT_ASSERT_EQUAL(std::string("2"), gauge(server, "meridian_ws_guest_connections"));
         for (const size_t at_home : {2, 0}) sockets.erase(sockets.begin() + static_cast<std::ptrdiff_t>(at_home));
-        for (int i = 0; i < 200 && gauge(server, "meridian_ws_connections_active") != "2"; ++i) ::usleep(10'000);
+        await_gauge(server, "meridian_ws_connections_active", "2");
         CPPUNIT_ASSERT_EQUAL(200,
                              http(server, "POST", "/v1/namespaces/room/crdts/gc:a/ops", token(), counter_op(1)).status);
         for (auto& guest : sockets) expect<wire::DeltaMessage>(guest);
@@ -197,6 +214,186 @@ private:
                 CPPUNIT_ASSERT_EQUAL(std::string(1, static_cast<char>('a' + i)), broadcast.data);
             }
         }
+    }
+
+    void guests_with_different_permissions_see_exactly_what_they_may() {
+        ServerProcess& server = start_spread();
+        // At home, guest, at home, guest: each pair has one that may read everything and one that may not.
+        std::vector<client::WebSocketClient> sockets;
+        sockets.push_back(websocket(server, token({.client_id = 1}), "&keys=string"));
+        const std::vector<TokenOptions> options = {
+            {.client_id = 2, .read = {"gc:*"}, .write = {}}, {.client_id = 3, .read = {"lw:*"}}, {.client_id = 4}};
+        for (const TokenOptions& each : options) sockets.push_back(websocket(server, token(each), "&keys=string"));
+        CPPUNIT_ASSERT_EQUAL(std::string("2"), gauge(server, "meridian_ws_guest_connections"));
+        const std::vector<std::vector<std::string>> visible = {
+            {"gc:a", "lw:a", "gc:b"}, {"gc:a", "gc:b"}, {"lw:a"}, {"gc:a", "lw:a", "gc:b"}};
+        for (const char* key : {"gc:a", "lw:a", "gc:b"}) {
+            const std::string op = key[0] == 'g' ? counter_op(1) : register_op("x", now_ms());
+            CPPUNIT_ASSERT_EQUAL(
+                200,
+                http(server, "POST", "/v1/namespaces/room/crdts/" + std::string(key) + "/ops", token(), op).status);
+        }
+        for (size_t i = 0; i < sockets.size(); ++i) {
+            for (const std::string& key : visible[i])
+                CPPUNIT_ASSERT_EQUAL(key, expect<wire::DeltaMessage>(sockets[i]).crdt_id);
+            expect_nothing_more(sockets[i]);
+        }
+        for (const size_t refused : {1, 2}) {
+            sockets[refused].send(wire::Subscribe{refused == 1 ? "lw:a" : "gc:a"});
+            CPPUNIT_ASSERT_EQUAL(uint16_t{403}, expect<wire::ErrorMessage>(sockets[refused]).code);
+        }
+        sockets[1].send(wire::OpMessage{"gc:a", counter_op(1), {}, {}, {}});
+        CPPUNIT_ASSERT_EQUAL(uint16_t{403}, expect<wire::ErrorMessage>(sockets[1]).code);
+        sockets[1].send(wire::AwarenessUpdate{"cursor", "x"});
+        CPPUNIT_ASSERT_EQUAL(uint16_t{403}, expect<wire::ErrorMessage>(sockets[1]).code);
+    }
+
+    // Reads until the last of `writes` values of ten registers are there; returns how many deltas that took.
+    static int read_registers(client::WebSocketClient& socket, int writes) {
+        std::map<std::string, std::string> last;
+        int deltas = 0;
+        const auto complete = [&] {
+            for (int i = writes - 9; i <= writes; ++i) {
+                if (last["lw:" + std::to_string(i % 10)].find(std::to_string(i) + "xxx") == std::string::npos)
+                    return false;
+            }
+            return true;
+        };
+        while (!complete()) {
+            auto delta = expect<wire::DeltaMessage>(socket);
+            last[delta.crdt_id] = std::move(delta.delta_bytes);
+            ++deltas;
+        }
+        return deltas;
+    }
+    static void write_registers(client::WebSocketClient& writer, int writes, size_t bytes) {
+        for (int i = 1; i <= writes; ++i) {
+            writer.send(wire::OpMessage{"lw:" + std::to_string(i % 10),
+                                        register_op(std::to_string(i) + std::string(bytes, 'x'), now_ms()),
+                                        {},
+                                        {},
+                                        {}});
+            expect<wire::DeltaMessage>(writer);
+            expect<wire::Ack>(writer);
+        }
+    }
+
+    void a_slow_guest_is_sent_the_state_of_what_it_missed() {
+        ServerProcess& server = start(
+            {"server.room_spread_members=1", "limits.connection_queue_bytes=16384", "limits.write_timeout_ms=600000"});
+        auto sockets = members(server);
+        constexpr int writes = 60;
+        write_registers(sockets[0], writes, 200'000);
+        // Neither is read meanwhile; one is a guest, the other at home.
+        for (const size_t slow : {1, 2}) CPPUNIT_ASSERT(read_registers(sockets[slow], writes) < writes);
+    }
+
+    void guests_of_a_slow_loop_are_sent_the_state_of_what_they_missed() {
+        ServerProcess& server = start({"server.room_spread_members=1", "limits.loop_queue_bytes=20000"});
+        auto sockets = members(server);
+        constexpr int writes = 60;
+        {
+            const HeldLoop guests(server, 1 - home_loop("room"));
+            // Those at home do not notice.
+            write_registers(sockets[0], writes, 5'000);
+            CPPUNIT_ASSERT_EQUAL(writes, read_registers(sockets[2], writes));
+        }
+        for (const size_t guest : {1, 3}) {
+            const int deltas = read_registers(sockets[guest], writes);
+            CPPUNIT_ASSERT_MESSAGE(std::to_string(deltas), deltas < writes);
+            const std::string key = "gc:" + std::to_string(guest);
+            sockets[guest].send(wire::OpMessage{key, counter_op(1), {}, {}, {}});
+            while (expect<wire::DeltaMessage>(sockets[guest]).crdt_id != key) {}
+            expect<wire::Ack>(sockets[guest]);
+        }
+    }
+
+    void guests_that_missed_too_many_keys_are_closed_with_1013() {
+        ServerProcess& server =
+            start({"server.room_spread_members=1", "limits.loop_queue_bytes=20000", "limits.missed_keys=5"});
+        auto sockets = members(server);
+        {
+            const HeldLoop guests(server, 1 - home_loop("room"));
+            write_registers(sockets[0], 30, 5'000);
+        }
+        for (const size_t guest : {1, 3}) CPPUNIT_ASSERT_EQUAL(uint16_t{1013}, expect_close(sockets[guest]));
+        CPPUNIT_ASSERT_EQUAL(30, read_registers(sockets[2], 30));
+    }
+
+    // Its home stands still: it may ask for so many bytes, and then its own sending does not get on.
+    void a_guest_is_not_read_while_its_requests_at_home_are_too_large() {
+        ServerProcess& server = start({"server.room_spread_members=1", "limits.connection_queue_bytes=65536"});
+        auto sockets = members(server);
+        constexpr int messages = 200;
+        std::string frames;
+        for (int i = 0; i < messages; ++i) {
+            const std::string op = register_op(std::to_string(i) + std::string(100'000, 'x'), now_ms());
+            server::append_masked_message(
+                frames, server::Opcode::binary,
+                wire::encode_client_message(wire::OpMessage{"lw:" + std::to_string(i % 10), op, {}, {}, {}}),
+                {1, 2, 3, 4});
+        }
+        HeldLoop home(server, home_loop("room"));
+        const int fd = sockets[1].socket().impl()->sockfd();
+        size_t sent = 0;
+        while (sent < frames.size()) {
+            const ssize_t taken = ::send(fd, frames.data() + sent, frames.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (taken > 0) {
+                sent += static_cast<size_t>(taken);
+                continue;
+            }
+            pollfd ready{fd, POLLOUT, 0};
+            if (::poll(&ready, 1, 2000) != 1) break;
+        }
+        CPPUNIT_ASSERT_MESSAGE("20 MB were read and kept", sent < frames.size());
+        home.release();
+        sockets[1].send_raw(std::string_view(frames).substr(sent));
+        for (int acks = 0; acks < messages;) {
+            auto message = sockets[1].receive_message(20'000);
+            CPPUNIT_ASSERT(message && *message);
+            if (std::holds_alternative<wire::Ack>(**message)) ++acks;
+        }
+    }
+
+    void a_guest_that_leaves_with_requests_held_leaves_nothing_behind() {
+        constexpr int keys = 30;
+        {
+            auto writer = websocket(start_spread(), token(), "&keys=string");
+            for (int i = 0; i < keys; ++i) {
+                writer.send(wire::OpMessage{"gc:cold" + std::to_string(i), counter_op(1), {}, {}, {}});
+                expect<wire::DeltaMessage>(writer);
+                expect<wire::Ack>(writer);
+            }
+        }
+        server_->signal(SIGTERM);
+        server_->wait();
+        ServerProcess& server = start_spread();
+        auto sockets = members(server);
+        for (int i = 0; i < keys; ++i) {
+            auto leaving = websocket(server, token({.client_id = 9}), "&keys=string");
+            auto guest = websocket(server, token({.client_id = 10}), "&keys=string");
+            for (client::WebSocketClient* each : {&leaving, &guest}) {
+                std::string frames;
+                for (int n = 0; n < 100; ++n)
+                    server::append_masked_message(
+                        frames, server::Opcode::binary,
+                        wire::encode_client_message(wire::OpMessage{
+                            n == 0 ? "gc:cold" + std::to_string(i) : std::string("gc:hot"), counter_op(1), {}, {}, {}}),
+                        {1, 2, 3, 4});
+                each->send_raw(frames);
+            }
+        }
+        await_gauge(server, "meridian_ws_connections_active", std::to_string(member_count));
+        await_gauge(server, "meridian_ws_guest_connections", "2");
+        for (size_t i = 0; i < member_count; ++i) {
+            const std::string key = "gc:after" + std::to_string(i);
+            sockets[i].send(wire::OpMessage{key, counter_op(1), {}, {}, {}});
+            while (expect<wire::DeltaMessage>(sockets[i]).crdt_id != key) {}
+            expect<wire::Ack>(sockets[i]);
+        }
+        // Nobody is counted who is not there: the room goes with the last.
+        sockets.clear();
+        await_gauge(server, "meridian_rooms", "0");
     }
 
     void an_admin_ends_the_sessions_of_guests() {

@@ -21,6 +21,7 @@ public:
     ServerProcess& operator=(const ServerProcess&) = delete;
 
     const std::string& address() const { return address_; }  // 127.0.0.1:port
+    pid_t pid() const { return process_; }
     void signal(int number) const;
     // Waits for the end; the exit status, or 128 + the signal.
     int wait();

@@ -1,6 +1,7 @@
 // meridian-bench and meridianctl as a user runs them. Figures are not looked at: they say something about the machine.
 #include <algorithm>
 #include <csignal>
+#include <future>
 
 #include "base/json_text.h"
 #include "server_fixture.h"
@@ -17,6 +18,7 @@ class ToolsTest : public ServerFixture {
     CPPUNIT_TEST(ctl_status_succeeds_only_if_the_node_is_ready);
     CPPUNIT_TEST(ctl_writes_each_type_by_its_friendly_form);
     CPPUNIT_TEST(ctl_edits_a_text_by_position);
+    CPPUNIT_TEST(ctl_reaches_a_node_by_its_unix_socket);
     CPPUNIT_TEST(ctl_says_what_is_wrong_with_an_op);
     CPPUNIT_TEST_SUITE_END();
 
@@ -138,6 +140,38 @@ private:
         reads("rga:note", "\"Hello W\u00e4lt\"");
         assert_failed(demo({"op", "insert", "rga:note", "11", "!"}), "position 11: expected at most 10");
         assert_failed(demo({"op", "delete", "rga:note", "8", "3"}), "behind position 8 there are 2 characters");
+    }
+
+    void ctl_reaches_a_node_by_its_unix_socket() {
+        const std::string address = "unix:" + data_->path() + "/node.sock";
+        start({"server.bind=127.0.0.1:0," + address});
+        const auto local = [&](std::vector<std::string> words) {
+            words.insert(words.end(), {"--namespace", "demo", "--url", address});
+            return ctl(std::move(words));
+        };
+        for (const std::vector<std::string>& words : {std::vector<std::string>{"status"},
+                                                      {"incr", "gc:views", "5"},
+                                                      {"op", "insert", "rga:note", "0", "Hello"}}) {
+            const ProgramResult result = local(words);
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(result.output, 0, result.status);
+        }
+        reads("gc:views", "\"total\":5");
+        CPPUNIT_ASSERT(local({"get", "rga:note"}).output.find("Hello") != std::string::npos);
+        const ProgramResult backup = local({"backup", "first"});
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(backup.output, 0, backup.status);
+        // It watches until the node ends.
+        std::future<ProgramResult> watch = std::async(std::launch::async, [&] { return local({"watch", "gc:views"}); });
+        const uint64_t deadline_ms = now_ms() + 20'000;
+        while (http(*server_, "GET", "/metrics", "").body.find("\nmeridian_ws_connections_active 1\n") ==
+               std::string::npos)
+            CPPUNIT_ASSERT_MESSAGE("nobody watches", now_ms() < deadline_ms);
+        server_->signal(SIGTERM);
+        CPPUNIT_ASSERT_EQUAL(0, server_->wait());
+        const ProgramResult watched = watch.get();
+        CPPUNIT_ASSERT_MESSAGE(watched.output, watched.output.find("1012") != std::string::npos);
+        assert_failed(local({"status"}), "node.sock");
+        assert_failed(ctl({"status", "--url", "unix:node.sock"}),
+                      "--url 'unix:node.sock': expected http://host:port or unix:/path");
     }
 
     void ctl_says_what_is_wrong_with_an_op() {

@@ -153,6 +153,7 @@ private:
         CPPUNIT_ASSERT_EQUAL(std::string("malformed vector clock"), expect<wire::ErrorMessage>(socket).message);
     }
 
+    // Defect 8.
     void a_batch_happens_whole_or_not_at_all() {
         const TemporaryDirectory data;
         ServerProcess server(data.path(), settings());
@@ -187,6 +188,7 @@ private:
                                       .status);
     }
 
+    // Defect 4.
     void python_connections_get_string_keys() {
         const TemporaryDirectory data;
         ServerProcess server(data.path(), settings());
@@ -225,6 +227,7 @@ private:
         CPPUNIT_ASSERT_EQUAL(std::string("malformed target_hlc"), expect<wire::ErrorMessage>(socket).message);
     }
 
+    // Defect 18.
     void old_and_future_clocks_are_refused_where_the_rules_say() {
         const TemporaryDirectory data;
         ServerProcess server(data.path(), settings());
@@ -244,6 +247,7 @@ private:
         expect<wire::Ack>(socket);
     }
 
+    // Defect 19; the rate is in websocket_messages_are_refused_with_the_documented_errors.
     void awareness_reaches_everybody_including_the_sender() {
         const TemporaryDirectory data;
         ServerProcess server(data.path(), settings());

@@ -168,7 +168,10 @@ void SimulatedStore::checkpoint(std::vector<node::SnapshotWrite> snapshots,
         if (write.position > disk_.last_position()) violation_ = "a snapshot is ahead of the log";
     }
     later_unless_stalled([this, snapshots = std::move(snapshots), completion = std::move(completion)] {
-        if (std::exchange(fail_checkpoint_, false)) return completion("simulated failure");
+        if (failing_checkpoints_ > 0) {
+            --failing_checkpoints_;
+            return completion("simulated failure");
+        }
         for (const node::SnapshotWrite& write : snapshots) {
             Disk::Row& row = disk_.rows[write.name];
             if (row.position > write.position) continue;

@@ -104,8 +104,10 @@ public:
 
     // Faults. Each applies to the next commit.
     void fail_next_commit(node::CommitStatus status) { next_failure_ = status; }
-    // The next checkpoint fails and writes nothing.
-    void fail_next_checkpoint() { fail_checkpoint_ = true; }
+    // The next checkpoints fail and write nothing.
+    void fail_next_checkpoints(uint64_t count) { failing_checkpoints_ = count; }
+    // How many of those are still to come.
+    uint64_t failing_checkpoints() const { return failing_checkpoints_; }
     // Reads of keys and checkpoints are taken and not answered until it is called with false.
     void stall(bool on);
     void set_log_bytes_available(uint64_t bytes) { log_bytes_available_ = bytes; }
@@ -151,7 +153,7 @@ private:
     bool commit_in_flight_ = false;
     bool failed_ = false;
     bool fail_metadata_read_ = false;
-    bool fail_checkpoint_ = false;
+    uint64_t failing_checkpoints_ = 0;
     bool stalled_ = false;
     std::vector<Task> stalled_tasks_;
     uint64_t commits_ = 0;

@@ -18,6 +18,10 @@ Poco::Timespan rest_until(Clock::time_point deadline) {
     return Poco::Timespan(rest > 0 ? rest : 0);
 }
 
+bool is_unix(const std::string& address) {
+    return address.rfind("unix:", 0) == 0;
+}
+
 // Appends what arrives before the deadline; false on timeout. Throws Poco exceptions.
 bool read_some(Poco::Net::StreamSocket& socket, std::string& input, Clock::time_point deadline) {
     if (!socket.poll(rest_until(deadline), Poco::Net::Socket::SELECT_READ)) return false;
@@ -30,19 +34,31 @@ bool read_some(Poco::Net::StreamSocket& socket, std::string& input, Clock::time_
 
 }  // namespace
 
+Poco::Net::StreamSocket connect_socket(const std::string& address) {
+    using Poco::Net::SocketAddress;
+    Poco::Net::StreamSocket socket;
+    socket.connect(
+        is_unix(address) ? SocketAddress(SocketAddress::UNIX_LOCAL, address.substr(5)) : SocketAddress(address),
+        Poco::Timespan(10, 0));
+    if (!is_unix(address)) socket.setNoDelay(true);
+    return socket;
+}
+
+std::string host_header(const std::string& address) {
+    return is_unix(address) ? "localhost" : address;
+}
+
 Result<WebSocketClient> WebSocketClient::connect(const std::string& address, const std::string& target,
                                                  const std::string& headers) {
     try {
-        Poco::Net::StreamSocket socket;
-        socket.connect(Poco::Net::SocketAddress(address), Poco::Timespan(10, 0));
-        socket.setNoDelay(true);
+        Poco::Net::StreamSocket socket = connect_socket(address);
         std::array<unsigned char, 16> nonce{};
         randombytes_buf(nonce.data(), nonce.size());
         char key[sodium_base64_ENCODED_LEN(16, sodium_base64_VARIANT_ORIGINAL)];
         sodium_bin2base64(key, sizeof key, nonce.data(), nonce.size(), sodium_base64_VARIANT_ORIGINAL);
         WebSocketClient client(std::move(socket));
         client.send_raw(
-            "GET " + target + " HTTP/1.1\r\nHost: " + address +
+            "GET " + target + " HTTP/1.1\r\nHost: " + host_header(address) +
             "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key +
             "\r\n" + headers + "\r\n");
         const auto deadline = Clock::now() + std::chrono::seconds(10);

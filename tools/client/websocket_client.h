@@ -14,10 +14,15 @@
 
 namespace meridian::client {
 
+// Connects within 10 s to host:port, [IPv6 address]:port or unix:/path. Throws Poco exceptions.
+Poco::Net::StreamSocket connect_socket(const std::string& address);
+// What `Host` says to a node at such an address.
+std::string host_header(const std::string& address);
+
 class WebSocketClient {
 public:
-    // `address` is host:port; `target` the path with its query; `headers` whole lines with CRLF, may be empty.
-    // An error carries the status line and body of a refused upgrade.
+    // `address` is host:port or unix:/path; `target` the path with its query; `headers` whole lines with CRLF, may be
+    // empty. An error carries the status line and body of a refused upgrade.
     static Result<WebSocketClient> connect(const std::string& address, const std::string& target,
                                            const std::string& headers = {});
 

@@ -59,7 +59,8 @@ const Command commands[] = {
 };
 
 const char* const options_help =
-    "  --url URL                the node; default MERIDIAN_URL, or http://127.0.0.1:3000\n"
+    "  --url URL                the node: http://host:port or unix:/path; default MERIDIAN_URL, or "
+    "http://127.0.0.1:3000\n"
     "  --token TOKEN            default MERIDIAN_TOKEN; without either one is made with the signing key\n"
     "  --namespace NAME         default: that of the token\n"
     "  --data-dir DIRECTORY     where the signing key is; default MERIDIAN_DATA_DIR, or ./data; MERIDIAN_SIGNING_KEY "

@@ -5,6 +5,7 @@
 #include <Poco/Net/HTTPRequest.h>
 #include <Poco/Net/HTTPResponse.h>
 #include <Poco/StreamCopier.h>
+#include <Poco/URI.h>
 
 #include "protocol/http_head.h"
 
@@ -76,16 +77,20 @@ Result<void> NodeClient::prepare(const std::string& default_namespace) {
     return {};
 }
 
-Result<Poco::URI> NodeClient::url() const {
+Result<std::string> NodeClient::address() const {
+    const std::string url = arguments_.get("url", environment("MERIDIAN_URL", "http://127.0.0.1:3000"));
+    if (url.rfind("unix:/", 0) == 0) return url;
     try {
-        Poco::URI uri(arguments_.get("url", environment("MERIDIAN_URL", "http://127.0.0.1:3000")));
-        if (uri.getScheme() == "http" && !uri.getHost().empty()) return uri;
+        const Poco::URI uri(url);
+        // The library gives an IPv6 address without its brackets.
+        const bool ipv6 = uri.getHost().find(':') != std::string::npos && uri.getHost().front() != '[';
+        const std::string host = ipv6 ? "[" + uri.getHost() + "]" : uri.getHost();
+        if (uri.getScheme() == "http" && !host.empty()) return host + ":" + std::to_string(uri.getPort());
     } catch (const Poco::Exception&) {
         // Reported below.
     }
-    return Error{(arguments_.has("url") ? "--url '" + arguments_.get("url", "")
-                                        : "MERIDIAN_URL '" + environment("MERIDIAN_URL", "")) +
-                 "': expected http://host:port"};
+    return Error{(arguments_.has("url") ? "--url '" : "MERIDIAN_URL '") + url +
+                 "': expected http://host:port or unix:/path"};
 }
 
 std::string NodeClient::path(const std::string& rest) const {
@@ -94,12 +99,15 @@ std::string NodeClient::path(const std::string& rest) const {
 
 Result<HttpAnswer> NodeClient::request(const std::string& method, const std::string& target, const std::string& body,
                                        int timeout_s) {
-    const Result<Poco::URI> node = url();
+    const Result<std::string> node = address();
     if (!node) return node.error();
     try {
-        Poco::Net::HTTPClientSession session(node->getHost(), node->getPort());
-        session.setTimeout(Poco::Timespan(timeout_s, 0));
+        Poco::Net::StreamSocket socket = client::connect_socket(*node);
+        socket.setReceiveTimeout(Poco::Timespan(timeout_s, 0));
+        socket.setSendTimeout(Poco::Timespan(timeout_s, 0));
+        Poco::Net::HTTPClientSession session(socket);
         Poco::Net::HTTPRequest request(method, target, Poco::Net::HTTPMessage::HTTP_1_1);
+        request.setHost(client::host_header(*node));
         if (!token_.empty()) request.set("Authorization", "Bearer " + token_);
         if (arguments_.has("idempotency-key")) request.set("Idempotency-Key", arguments_.get("idempotency-key", ""));
         if (!body.empty()) {
@@ -113,7 +121,7 @@ Result<HttpAnswer> NodeClient::request(const std::string& method, const std::str
         answer.status = response.getStatus();
         Poco::StreamCopier::copyToString(stream, answer.body);
         return answer;
-    } catch (const Poco::Exception& error) { return Error{node->toString() + ": " + error.displayText()}; }
+    } catch (const Poco::Exception& error) { return Error{*node + ": " + error.displayText()}; }
 }
 
 void NodeClient::prepare_without_token() {
@@ -125,13 +133,9 @@ std::string NodeClient::key_path(const std::string& key, const std::string& rest
 }
 
 Result<client::WebSocketClient> NodeClient::websocket(const std::string& query) {
-    const Result<Poco::URI> node = url();
+    const Result<std::string> node = address();
     if (!node) return node.error();
-    // The library gives an IPv6 address without its brackets.
-    const bool ipv6 = node->getHost().find(':') != std::string::npos && node->getHost().front() != '[';
-    const std::string host = ipv6 ? "[" + node->getHost() + "]" : node->getHost();
-    const std::string address = host + ":" + std::to_string(node->getPort());
-    return client::WebSocketClient::connect(address, path("/connect?" + query + "token=") + token_);
+    return client::WebSocketClient::connect(*node, path("/connect?" + query + "token=") + token_);
 }
 
 }  // namespace meridian::ctl

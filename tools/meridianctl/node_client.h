@@ -1,8 +1,6 @@
 // A node as meridianctl reaches it: the token, and requests over HTTP and WebSocket.
 #pragma once
 
-#include <Poco/URI.h>
-
 #include <string>
 
 #include "auth/signing_key_file.h"
@@ -51,7 +49,8 @@ public:
     Result<client::WebSocketClient> websocket(const std::string& query);
 
 private:
-    Result<Poco::URI> url() const;
+    // host:port or unix:/path.
+    Result<std::string> address() const;
 
     client::Arguments arguments_;
     server::SystemClock clock_;
