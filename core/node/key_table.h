@@ -21,6 +21,7 @@ namespace meridian::node {
 // One key in memory. Addresses are stable until the slot is erased.
 struct KeySlot {
     KeyName name;
+    std::shared_ptr<const std::string> namespace_name;  // the same, shared by all slots of the namespace
     crdt::Key key;
 
     enum class Phase : uint8_t { loading, resident, corrupt };
@@ -88,7 +89,12 @@ private:
 
     const size_t bytes_max_;
     size_t bytes_ = 0;
-    TextMap<TextMap<std::unique_ptr<KeySlot>>> namespaces_;
+    struct Namespace {
+        std::shared_ptr<const std::string> name;
+        TextMap<std::unique_ptr<KeySlot>> slots;
+    };
+
+    TextMap<Namespace> namespaces_;
     std::list<KeySlot*> recency_;  // front = least recently used
     std::multimap<uint64_t, KeySlot*> deadlines_;
 };

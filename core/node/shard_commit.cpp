@@ -10,6 +10,13 @@ void ShardImpl::hold(Held held) {
     if (outbox_.ready(durable_)) schedule_release();
 }
 
+void ShardImpl::hold(uint64_t ticket, std::function<void(Durability)> done) {
+    Held held;
+    held.ticket = ticket;
+    held.done = std::move(done);
+    hold(std::move(held));
+}
+
 void ShardImpl::schedule_release() {
     if (std::exchange(release_scheduled_, true)) return;
     env_.lane.post([this] { release(); });
@@ -19,6 +26,7 @@ void ShardImpl::let_go(Held& held, Durability durability) {
     if (durability == Durability::durable && listener_ != nullptr) {
         for (const DeltaFramePtr& frame : held.frames) listener_->on_delta(*held.namespace_name, frame);
     }
+    if (held.written) return finish_write(held, durability);
     if (held.done) held.done(durability);
 }
 
@@ -69,9 +77,7 @@ void ShardImpl::on_commit_failed(uint64_t durable, uint64_t unknown_through, uin
 }
 
 void ShardImpl::barrier(std::function<void()> completion) {
-    uint64_t ticket = durable_;
-    outbox_.push({ticket, nullptr, {}, [completion = std::move(completion)](Durability) { completion(); }});
-    if (outbox_.ready(durable_)) schedule_release();
+    hold(durable_, [completion = std::move(completion)](Durability) { completion(); });
 }
 
 void ShardImpl::publish_statistics() {

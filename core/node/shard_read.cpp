@@ -36,15 +36,15 @@ bool ShardImpl::may_exist(const std::string& key) const {
 Progress ShardImpl::read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
                                std::function<void(StateOutcome)> completion) {
     if (!may_exist(key)) {
-        hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
-                  completion(failed_read<StateOutcome>(Status::not_found, {}));
-              }});
+        hold(0, [completion = std::move(completion)](Durability) {
+            completion(failed_read<StateOutcome>(Status::not_found, {}));
+        });
         return Progress::executed;
     }
     if (overloaded()) {
-        hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
-                  completion(failed_read<StateOutcome>(Status::overloaded, "too many requests are waiting"));
-              }});
+        hold(0, [completion = std::move(completion)](Durability) {
+            completion(failed_read<StateOutcome>(Status::overloaded, "too many requests are waiting"));
+        });
         return Progress::executed;
     }
     auto name = std::make_shared<KeyName>(KeyName{std::move(namespace_name), std::move(key)});
@@ -65,16 +65,15 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
     } else {
         outcome.state = state_frames(slot, form);
     }
-    hold({slot.ticket, nullptr, {}, [this, name, form, completion, retry, outcome](Durability durability) {
-              if (durability == Durability::durable) {
-                  completion(outcome);
-              } else if (retry) {
-                  with_keys({*name},
-                            [this, name, form, completion] { execute_read_state(name, form, completion, false); });
-              } else {
-                  completion(failed_read<StateOutcome>(Status::unavailable, store_failed_text));
-              }
-          }});
+    hold(slot.ticket, [this, name, form, completion, retry, outcome](Durability durability) {
+        if (durability == Durability::durable) {
+            completion(outcome);
+        } else if (retry) {
+            with_keys({*name}, [this, name, form, completion] { execute_read_state(name, form, completion, false); });
+        } else {
+            completion(failed_read<StateOutcome>(Status::unavailable, store_failed_text));
+        }
+    });
 }
 
 std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::SequenceForm form) {
@@ -133,18 +132,15 @@ void ShardImpl::execute_read_value(const std::shared_ptr<KeyName>& name,
         schedule_release();
         return;
     }
-    hold({slot.ticket,
-          nullptr,
-          {},
-          [this, name, completion, retry, outcome = std::move(outcome)](Durability durability) {
-              if (durability == Durability::durable) {
-                  completion(outcome);
-              } else if (retry) {
-                  with_keys({*name}, [this, name, completion] { execute_read_value(name, completion, false); });
-              } else {
-                  completion(failed_read<ValueOutcome>(Status::unavailable, store_failed_text));
-              }
-          }});
+    hold(slot.ticket, [this, name, completion, retry, outcome = std::move(outcome)](Durability durability) {
+        if (durability == Durability::durable) {
+            completion(outcome);
+        } else if (retry) {
+            with_keys({*name}, [this, name, completion] { execute_read_value(name, completion, false); });
+        } else {
+            completion(failed_read<ValueOutcome>(Status::unavailable, store_failed_text));
+        }
+    });
 }
 
 }  // namespace meridian::node
