@@ -69,10 +69,7 @@ public:
         node::WriteRequest request = new_request(node::Source::ws);
         request.items.push_back(
             {std::move(message.crdt_id), std::move(op).value(), std::move(message.op_bytes), message.ttl_ms});
-        write(std::move(request),
-              [client_seq = message.client_seq](WebSocketConnection& connection, uint64_t changes, uint64_t) {
-                  connection.send(wire::Ack{connection.count_changes(changes), client_seq});
-              });
+        write(std::move(request), {0, message.client_seq, false});
     }
 
     void operator()(wire::BatchOp& message) {
@@ -98,10 +95,7 @@ public:
             request.items.push_back(
                 {std::move(item.crdt_id), std::move(op).value(), std::move(item.op_bytes), item.ttl_ms});
         }
-        write(std::move(request),
-              [client_seq = message.client_seq](WebSocketConnection& connection, uint64_t changes, uint64_t deltas) {
-                  connection.send(wire::BatchAck{connection.count_changes(changes), deltas, client_seq});
-              });
+        write(std::move(request), {0, message.client_seq, true});
     }
 
     void operator()(wire::AwarenessUpdate& message) {
@@ -171,30 +165,24 @@ private:
         return request;
     }
 
-    // `acknowledge(connection, changes, deltas)` sends the acknowledgement; conflicts have gone before it.
-    template <class Acknowledge>
-    void write(node::WriteRequest request, Acknowledge acknowledge) {
+    // `ack` without the number of changes; conflicts go before it.
+    void write(node::WriteRequest request, WebSocketConnection::WriteAck ack) {
         const uint64_t number = connection_.begin_reply();
-        auto completion = [number, acknowledge](WebSocketConnection& connection, node::WriteOutcome outcome) {
-            const auto deltas = static_cast<uint64_t>(
+        auto completion = [number, ack](WebSocketConnection& connection, node::WriteOutcome outcome) {
+            WebSocketConnection::WriteAck done = ack;
+            done.changes = static_cast<uint64_t>(
                 std::count_if(outcome.items.begin(), outcome.items.end(),
                               [](const node::ItemOutcome& item) { return item.delta != nullptr; }));
-            if (outcome.status == node::Status::ok && outcome.conflicts.empty()) {
-                return connection.complete_reply(
-                    number, [acknowledge, deltas](WebSocketConnection& then) { acknowledge(then, deltas, deltas); });
-            }
-            connection.complete_reply(number,
-                                      [acknowledge, deltas, outcome = std::move(outcome)](WebSocketConnection& then) {
-                                          if (outcome.status != node::Status::ok)
-                                              return then.send(error_of(outcome.status, outcome.text));
-                                          // A conflict tells of another client's value, which only a reader of the key
-                                          // may know.
-                                          for (const node::KeyConflict& each : outcome.conflicts) {
-                                              if (then.may_read(each.key))
-                                                  then.send(wire::ConflictMessage{each.key, each.conflict});
-                                          }
-                                          acknowledge(then, deltas, deltas);
-                                      });
+            if (outcome.status == node::Status::ok && outcome.conflicts.empty())
+                return connection.complete_reply(number, done);
+            connection.complete_reply(number, [done, outcome = std::move(outcome)](WebSocketConnection& then) {
+                if (outcome.status != node::Status::ok) return then.send(error_of(outcome.status, outcome.text));
+                // A conflict tells of another client's value, which only a reader of the key may know.
+                for (const node::KeyConflict& each : outcome.conflicts) {
+                    if (then.may_read(each.key)) then.send(wire::ConflictMessage{each.key, each.conflict});
+                }
+                then.send(done);
+            });
         };
         connection_.ask<node::WriteOutcome>(
             number,

@@ -1,7 +1,5 @@
 #include "net/delivery.h"
 
-#include "protocol/websocket_codec.h"
-
 namespace meridian::server {
 
 void Delivery::miss(const RoomMessage& message) {
@@ -28,17 +26,18 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
         }
         std::string own;
         bool too_slow = false;
-        for (const RoomMessage& message : batch.messages()) {
+        for (size_t i = 0; i < batch.messages().size(); ++i) {
+            const RoomMessage& message = batch.messages()[i];
             if (message.delta) {
                 const std::string& key = message.delta->key();
                 if (withheld_ == key || (missed_ && missed_->count(key) != 0) || !may_read(key, now_ms)) continue;
             }
-            const std::string& bytes = message.bytes(form_);
+            const std::string_view bytes = batch.frame(form_, i);
             if (queued + own.size() + bytes.size() > limits.queue_bytes_max && queued + own.size() > 0) {
                 miss(message);
                 too_slow = true;
             } else {
-                append_message(own, Opcode::binary, bytes);
+                own.append(bytes);
             }
         }
         if (too_slow) statistics.readers_too_slow.add(1);

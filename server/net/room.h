@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -32,8 +33,6 @@ namespace meridian::server {
 struct RoomMessage {
     node::DeltaFramePtr delta;  // null for awareness
     SharedBytes awareness;      // the encoded message, not yet framed
-
-    const std::string& bytes(node::KeyForm form) const { return delta ? delta->message(form) : *awareness; }
 };
 
 // Immutable to its readers, on any loop.
@@ -42,12 +41,20 @@ public:
     explicit RoomBatch(std::vector<RoomMessage> messages);
     const std::vector<RoomMessage>& messages() const { return messages_; }
     // All messages as WebSocket frames; encoded by whoever asks first.
-    const SharedBytes& frames(node::KeyForm form) const;
+    const SharedBytes& frames(node::KeyForm form) const { return encoded(form).frames; }
+    // What frames() holds of one message.
+    std::string_view frame(node::KeyForm form, size_t index) const;
 
 private:
+    struct Encoded {
+        std::once_flag done;
+        SharedBytes frames;
+        std::vector<size_t> ends;  // of each message in `frames`
+    };
+    const Encoded& encoded(node::KeyForm form) const;
+
     std::vector<RoomMessage> messages_;
-    mutable std::once_flag encoded_[2];
-    mutable SharedBytes frames_[2];
+    mutable Encoded encoded_[2];
 };
 using RoomBatchPtr = std::shared_ptr<const RoomBatch>;
 

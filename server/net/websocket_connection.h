@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "net/connection.h"
@@ -28,6 +29,13 @@ class WebSocketConnection final : public Connection {
 public:
     // Writes a reply; called when it is its turn.
     using Emit = std::function<void(WebSocketConnection&)>;
+    // The reply to a write that went through.
+    struct WriteAck {
+        uint64_t changes = 0;
+        std::optional<uint64_t> client_seq;
+        bool batch = false;
+    };
+    using Reply = std::variant<std::monostate, WriteAck, Emit>;  // nothing while it is not complete
 
     // `edge`: the loop that it lives on. `room`: its namespace's there. `greeting`: the answer to the upgrade, sent
     // first. `input`: what the client sent behind its upgrade request.
@@ -52,7 +60,7 @@ public:
 
     // Takes the next place in the order of replies.
     uint64_t begin_reply();
-    void complete_reply(uint64_t number, Emit emit);
+    void complete_reply(uint64_t number, Reply reply);
     // The same for a reply whose place among the deltas must be exact: it leaves now, after what the room has sealed so
     // far. REQUIRES: every earlier reply is complete, which the node's order of completions gives.
     void complete_reply_in_place(uint64_t number, Emit emit);
@@ -70,6 +78,7 @@ public:
 
     // Inside an Emit, or where there is no order to keep.
     void send(const wire::ServerMessage& message);
+    void send(const WriteAck& ack);
     void send_state(const node::StateFrames& state);
     // The per-connection number that acknowledgements carry: ops of this connection that changed something.
     uint64_t count_changes(uint64_t changes) { return change_count_ += changes; }
@@ -94,10 +103,6 @@ public:
     size_t send_bulk(size_t bytes_max);
 
 private:
-    struct Reply {
-        Emit emit;  // empty while it is not complete
-    };
-
     void read_input();
     // Handles complete frames at the front of [data, data + size); returns how many bytes they took.
     size_t take_frames(char* data, size_t size);
