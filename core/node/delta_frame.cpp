@@ -8,7 +8,7 @@ const DeltaFrame::Message& DeltaFrame::encoded(KeyForm form) const {
     Message& message = messages_[static_cast<size_t>(form)];
     std::call_once(message.encoded, [&] {
         const std::string delta = wire::encode_client_delta(delta_, form);
-        wire::append_delta_message(message.bytes, key_, delta);
+        wire::append_delta_message(message.bytes, key(), delta);
         message.delta_bytes = delta.size();
     });
     return message;
@@ -24,7 +24,7 @@ std::string_view DeltaFrame::delta_bytes(KeyForm form) const {
 }
 
 void DeltaFrame::append_message(std::string& out, KeyForm form) const {
-    wire::append_delta_message(out, key_, wire::encode_client_delta(delta_, form));
+    wire::append_delta_message(out, key(), wire::encode_client_delta(delta_, form));
 }
 
 }  // namespace meridian::node

@@ -16,22 +16,18 @@ constexpr size_t frames_per_value = 2;
 KeySlot* KeyTable::find(std::string_view namespace_name, std::string_view key) {
     const auto in_namespace = namespaces_.find(namespace_name);
     if (in_namespace == namespaces_.end()) return nullptr;
-    const auto found = in_namespace->second.slots.find(key);
-    if (found == in_namespace->second.slots.end()) return nullptr;
+    const auto found = in_namespace->second.find(key);
+    if (found == in_namespace->second.end()) return nullptr;
     KeySlot& slot = *found->second;
     recency_.splice(recency_.end(), recency_, slot.recency);
     return &slot;
 }
 
 KeySlot& KeyTable::insert(const KeyName& name) {
-    auto owned = std::make_unique<KeySlot>();
+    auto owned = std::make_unique<KeySlot>(name);
     KeySlot& slot = *owned;
-    slot.name = name;
     slot.recency = recency_.insert(recency_.end(), &slot);
-    Namespace& in_namespace = namespaces_[name.namespace_name];
-    if (!in_namespace.name) in_namespace.name = std::make_shared<const std::string>(name.namespace_name);
-    slot.namespace_name = in_namespace.name;
-    in_namespace.slots[name.key] = std::move(owned);
+    namespaces_[name.namespace_name][name.key] = std::move(owned);
     recharge(slot);
     return slot;
 }
@@ -41,7 +37,7 @@ void KeyTable::erase(KeySlot& slot) {
     schedule(slot, 0);
     recency_.erase(slot.recency);
     const auto in_namespace = namespaces_.find(slot.name.namespace_name);
-    TextMap<std::unique_ptr<KeySlot>>& slots = in_namespace->second.slots;
+    TextMap<std::unique_ptr<KeySlot>>& slots = in_namespace->second;
     slots.erase(slots.find(slot.name.key));
     if (slots.empty()) namespaces_.erase(in_namespace);
 }

@@ -20,8 +20,10 @@ namespace meridian::node {
 
 // One key in memory. Addresses are stable until the slot is erased.
 struct KeySlot {
-    KeyName name;
-    std::shared_ptr<const std::string> namespace_name;  // the same, shared by all slots of the namespace
+    explicit KeySlot(const KeyName& of) : shared_name(std::make_shared<const KeyName>(of)), name(*shared_name) {}
+
+    const std::shared_ptr<const KeyName> shared_name;
+    const KeyName& name;
     crdt::Key key;
 
     enum class Phase : uint8_t { loading, resident, corrupt };
@@ -89,12 +91,7 @@ private:
 
     const size_t bytes_max_;
     size_t bytes_ = 0;
-    struct Namespace {
-        std::shared_ptr<const std::string> name;
-        TextMap<std::unique_ptr<KeySlot>> slots;
-    };
-
-    TextMap<Namespace> namespaces_;
+    TextMap<TextMap<std::unique_ptr<KeySlot>>> namespaces_;
     std::list<KeySlot*> recency_;  // front = least recently used
     std::multimap<uint64_t, KeySlot*> deadlines_;
 };

@@ -38,8 +38,10 @@ using wire::KeyForm;
 // One client delta. Immutable to its readers, on any thread.
 class DeltaFrame {
 public:
-    DeltaFrame(std::string key, crdt::ClientDelta delta) : key_(std::move(key)), delta_(std::move(delta)) {}
-    const std::string& key() const { return key_; }
+    // The key's name is shared by all its frames.
+    DeltaFrame(std::shared_ptr<const KeyName> name, crdt::ClientDelta delta)
+        : name_(std::move(name)), delta_(std::move(delta)) {}
+    const std::string& key() const { return name_->key; }
     const crdt::ClientDelta& delta() const { return delta_; }
     // The whole `{"Delta": {crdt_id, delta_bytes}}` message, encoded at most once per key form, by whoever asks first,
     // and kept with the frame.
@@ -57,7 +59,7 @@ private:
     };
     const Message& encoded(KeyForm form) const;
 
-    std::string key_;
+    std::shared_ptr<const KeyName> name_;
     crdt::ClientDelta delta_;
     mutable Message messages_[2];
 };

@@ -17,10 +17,10 @@ namespace meridian::node {
 enum class Durability : uint8_t { durable, not_committed, unknown };
 
 struct Held {
-    uint64_t ticket = 0;                                // may go once the log is durable up to here
-    std::shared_ptr<const std::string> namespace_name;  // of `frames`
-    std::vector<DeltaFramePtr> frames;                  // for the room; dropped unless durable
-    std::function<void(Durability)> done;               // after the frames; may be empty
+    uint64_t ticket = 0;                   // may go once the log is durable up to here
+    std::shared_ptr<const KeyName> name;   // of a key in the namespace whose room is given `frames`
+    std::vector<DeltaFramePtr> frames;     // dropped unless durable; none: the deltas of `outcome`
+    std::function<void(Durability)> done;  // after the frames; may be empty
     // Of a write, instead of `done`: who is told `outcome`, unless the entries did not become durable.
     std::function<void(WriteOutcome)> written;
     WriteOutcome outcome;
@@ -31,7 +31,7 @@ public:
     bool empty() const { return head_ == held_.size(); }
     size_t size() const { return held_.size() - head_; }
     // REQUIRES: frames have a ticket not below any held before. Reads may have a lower one: they wait for their turn.
-    void push(Held held) { held_.push_back(std::move(held)); }
+    void push(Held&& held) { held_.push_back(std::move(held)); }
     bool ready(uint64_t durable) const { return !empty() && held_[head_].ticket <= durable; }
     Held pop() {
         Held held = std::move(held_[head_++]);

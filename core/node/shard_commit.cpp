@@ -5,7 +5,7 @@
 
 namespace meridian::node {
 
-void ShardImpl::hold(Held held) {
+void ShardImpl::hold(Held&& held) {
     outbox_.push(std::move(held));
     if (outbox_.ready(durable_)) schedule_release();
 }
@@ -22,10 +22,17 @@ void ShardImpl::schedule_release() {
     env_.lane.post([this] { release(); });
 }
 
-void ShardImpl::let_go(Held& held, Durability durability) {
-    if (durability == Durability::durable && listener_ != nullptr) {
-        for (const DeltaFramePtr& frame : held.frames) listener_->on_delta(*held.namespace_name, frame);
+void ShardImpl::tell_room(const Held& held) {
+    const std::string& room = held.name->namespace_name;
+    for (const DeltaFramePtr& frame : held.frames) listener_->on_delta(room, frame);
+    if (!held.frames.empty()) return;
+    for (const ItemOutcome& item : held.outcome.items) {
+        if (item.delta) listener_->on_delta(room, item.delta);
     }
+}
+
+void ShardImpl::let_go(Held& held, Durability durability) {
+    if (durability == Durability::durable && listener_ != nullptr && held.name) tell_room(held);
     if (held.written) return finish_write(held, durability);
     if (held.done) held.done(durability);
 }

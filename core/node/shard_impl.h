@@ -139,11 +139,12 @@ private:
     std::optional<SnapshotWrite> snapshot_of(KeySlot& slot);
 
     // shard_commit.cpp
-    void hold(Held held);
+    void hold(Held&& held);
     void hold(uint64_t ticket, std::function<void(Durability)> done);
     void schedule_release();
     void release();
     void let_go(Held& held, Durability durability);
+    void tell_room(const Held& held);
     void publish_statistics();
 
     const Environment env_;

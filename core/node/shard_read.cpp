@@ -15,11 +15,12 @@ Outcome failed_read(Status status, std::string text) {
     return outcome;
 }
 
-std::shared_ptr<const StateFrames> to_frames(const std::string& key, std::vector<crdt::ClientDelta> deltas) {
+std::shared_ptr<const StateFrames> to_frames(const std::shared_ptr<const KeyName>& name,
+                                             std::vector<crdt::ClientDelta> deltas) {
     auto state = std::make_shared<StateFrames>();
     state->frames.reserve(deltas.size());
     for (crdt::ClientDelta& delta : deltas) {
-        state->frames.push_back(std::make_shared<DeltaFrame>(key, std::move(delta)));
+        state->frames.push_back(std::make_shared<DeltaFrame>(name, std::move(delta)));
     }
     return state;
 }
@@ -79,7 +80,7 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
 std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::SequenceForm form) {
     auto& cached = slot.state_frames[static_cast<size_t>(form)];
     if (!cached) {
-        cached = to_frames(slot.name.key, slot.key.sync({time_ms(), form}));
+        cached = to_frames(slot.shared_name, slot.key.sync({time_ms(), form}));
         statistics_.states_built.fetch_add(1, std::memory_order_relaxed);
         table_.recharge(slot);
     }
@@ -88,7 +89,7 @@ std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::
 
 std::shared_ptr<const StateFrames> ShardImpl::emptying_frames(KeySlot& slot) {
     if (!slot.emptying_frames) {
-        slot.emptying_frames = to_frames(slot.name.key, slot.key.emptying());
+        slot.emptying_frames = to_frames(slot.shared_name, slot.key.emptying());
         table_.recharge(slot);
     }
     return slot.emptying_frames;

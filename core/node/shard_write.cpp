@@ -225,16 +225,20 @@ void ShardImpl::execute_write(const WriteRequest& request, WriteDone completion)
     outcome.items.resize(request.items.size());
     for (size_t i = 0; i < request.items.size(); ++i) {
         const WriteItem& item = request.items[i];
-        const crdt::EntryStamp stamp{env_.stamps.next_stamp(), env_.committer.incarnation()};
-        crdt::KeyApplied applied = slots_[i]->key.apply(item.op, item.ttl_ms, {stamp, env_.stamps});
+        KeySlot& slot = *slots_[i];
+        const crdt::EntryStamp stamp{env_.stamps.next_stamp(now_ms), env_.committer.incarnation()};
+        crdt::KeyApplied applied = slot.key.apply(item.op, item.ttl_ms, {stamp, env_.stamps});
         ItemOutcome& item_outcome = outcome.items[i];
         item_outcome.changed = applied.changed;
         if (applied.conflict) outcome.conflicts.push_back({item.key, *std::move(applied.conflict)});
+        // Most writes are a single item with a single view: the outcome then says all that the room is told.
+        const bool alone = request.items.size() == 1 && applied.views.size() == 1 && applied.own_view == 0;
         for (size_t v = 0; v < applied.views.size(); ++v) {
-            held.frames.push_back(std::make_shared<DeltaFrame>(item.key, std::move(applied.views[v])));
-            if (v == applied.own_view) item_outcome.delta = held.frames.back();
+            auto frame = std::make_shared<const DeltaFrame>(slot.shared_name, std::move(applied.views[v]));
+            if (!alone) held.frames.push_back(frame);
+            if (v == applied.own_view) item_outcome.delta = std::move(frame);
         }
-        if (applied.changed) changes_.push_back({slots_[i], i, stamp, std::move(applied)});
+        if (applied.changed) changes_.push_back({&slot, i, stamp, std::move(applied)});
     }
     statistics_.accepted.fetch_add(request.items.size(), std::memory_order_relaxed);
     if (changes_.empty()) {
@@ -261,7 +265,7 @@ void ShardImpl::execute_write(const WriteRequest& request, WriteDone completion)
     }
     held.ticket = submit(changes_, std::move(metadata));
     changes_.clear();  // what they hold may be large
-    held.namespace_name = slots_.front()->namespace_name;
+    held.name = slots_.front()->shared_name;
     held.written = std::move(completion);
     hold(std::move(held));
     arm_timer();
@@ -363,9 +367,9 @@ void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
                 encoder_.clear();
                 encoder_.add(slot.name, attention_ms(slot.key), parts, applied.delta);
                 held.ticket = submit({&change, 1}, {});
-                held.namespace_name = slot.namespace_name;
+                held.name = slot.shared_name;
                 for (crdt::ClientDelta& view : applied.views) {
-                    held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(view)));
+                    held.frames.push_back(std::make_shared<DeltaFrame>(slot.shared_name, std::move(view)));
                 }
                 statistics_.accepted.fetch_add(1, std::memory_order_relaxed);
                 break;

@@ -45,8 +45,8 @@ SignatureCheck check_signature(const Session& session, const std::optional<std::
 
 class MessageHandler {
 public:
-    explicit MessageHandler(WebSocketConnection& connection, std::string_view payload)
-        : connection_(connection), payload_(payload) {}
+    MessageHandler(WebSocketConnection& connection, std::string_view payload, uint64_t now_ms)
+        : connection_(connection), payload_(payload), now_ms_(now_ms) {}
 
     void operator()(wire::Subscribe& message) { read_state(message.crdt_id, true); }
 
@@ -62,9 +62,8 @@ public:
         const SignatureCheck signature = check_signature(connection_.session(), message.sig, message.op_bytes);
         if (signature == SignatureCheck::missing) return fail(401, "op signature required");
         if (signature == SignatureCheck::invalid) return fail(401, "invalid op signature");
-        const uint64_t now_ms = connection_.edge().wall_ms();
-        if (!may_write(message.crdt_id, crdt::op_mask(*op), now_ms)) return fail(403, "op not permitted by token");
-        if (const auto drift = drift_problem(*op, now_ms, false)) return fail(400, *drift);
+        if (!may_write(message.crdt_id, crdt::op_mask(*op))) return fail(403, "op not permitted by token");
+        if (const auto drift = drift_problem(*op, now_ms_, false)) return fail(400, *drift);
 
         node::WriteRequest request = new_request(node::Source::ws);
         request.items.push_back(
@@ -79,7 +78,6 @@ public:
                                  std::to_string(connection_.edge().settings().batch_items) + " are accepted");
         }
         node::WriteRequest request = new_request(node::Source::ws_batch);
-        const uint64_t now_ms = connection_.edge().wall_ms();
         for (wire::BatchItem& item : message.ops) {
             const SignatureCheck signature = check_signature(connection_.session(), item.sig, item.op_bytes);
             if (signature == SignatureCheck::missing)
@@ -88,9 +86,9 @@ public:
                 return fail(401, "batch: invalid op signature for " + item.crdt_id);
             Result<crdt::Op> op = wire::decode_op(item.op_bytes);
             if (!op) return fail(400, "batch: malformed op for " + item.crdt_id);
-            if (const auto drift = drift_problem(*op, now_ms, true))
+            if (const auto drift = drift_problem(*op, now_ms_, true))
                 return fail(400, "batch: " + item.crdt_id + ": " + *drift);
-            if (!may_write(item.crdt_id, crdt::op_mask(*op), now_ms))
+            if (!may_write(item.crdt_id, crdt::op_mask(*op)))
                 return fail(403, "batch: op not permitted on " + item.crdt_id);
             request.items.push_back(
                 {std::move(item.crdt_id), std::move(op).value(), std::move(item.op_bytes), item.ttl_ms});
@@ -114,7 +112,7 @@ public:
     void operator()(wire::UnsubscribeQuery&) { fail(400, "live queries are not available yet"); }
 
     void operator()(wire::UndoLww& message) {
-        if (!may_write(message.crdt_id, lww_op_mask, connection_.edge().wall_ms())) return fail(403, key_forbidden);
+        if (!may_write(message.crdt_id, lww_op_mask)) return fail(403, key_forbidden);
         const Result<crdt::Hlc> target = wire::decode_hlc(message.target_hlc);
         if (!target) return fail(400, "malformed target_hlc");
         Result<JsonValue> restore = wire::decode_json_value(message.restore_entry);
@@ -153,8 +151,8 @@ public:
     }
 
 private:
-    bool may_write(const std::string& key, uint16_t op_mask, uint64_t now_ms) const {
-        return connection_.session().access.can_write(key, op_mask, now_ms);
+    bool may_write(const std::string& key, uint16_t op_mask) const {
+        return connection_.session().access.can_write(key, op_mask, now_ms_);
     }
 
     node::WriteRequest new_request(node::Source source) const {
@@ -227,13 +225,14 @@ private:
 
     WebSocketConnection& connection_;
     std::string_view payload_;
+    uint64_t now_ms_;
 };
 
 }  // namespace
 
-void handle_message(WebSocketConnection& connection, std::string_view payload) {
+void handle_message(WebSocketConnection& connection, std::string_view payload, uint64_t now_ms) {
     connection.edge().statistics().websocket_messages.add(1);
-    MessageHandler handler(connection, payload);
+    MessageHandler handler(connection, payload, now_ms);
     Result<wire::ClientMessage> message = wire::decode_client_message(payload);
     if (!message) return handler.fail(400, "malformed message");
     std::visit(handler, *message);

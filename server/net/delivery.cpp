@@ -8,7 +8,7 @@ void Delivery::miss(const RoomMessage& message) {
     missed_->insert(message.delta->key());
 }
 
-bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms,
+bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, const Clock& clock,
                         EdgeStatistics& statistics) {
     for (; next_batch_ < room.end(); ++next_batch_) {
         if (!started_) continue;
@@ -24,6 +24,7 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
                 continue;
             }
         }
+        const uint64_t now_ms = clock.wall_ms();
         std::string own;
         bool too_slow = false;
         for (size_t i = 0; i < batch.messages().size(); ++i) {

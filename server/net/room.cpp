@@ -42,6 +42,7 @@ std::optional<ConnectionId> Room::leave(size_t index) {
 
 RoomBatchPtr Room::seal() {
     if (open_.empty()) return nullptr;
+    last_batch_messages_ = open_.size();
     batches_.push_back(std::make_shared<const RoomBatch>(std::move(open_)));
     open_.clear();
     return batches_.back();

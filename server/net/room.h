@@ -72,7 +72,10 @@ public:
     // The member that now has this index, if another one was moved there.
     std::optional<ConnectionId> leave(size_t index);
 
-    void add(RoomMessage message) { open_.push_back(std::move(message)); }
+    void add(RoomMessage message) {
+        if (open_.empty()) open_.reserve(last_batch_messages_);
+        open_.push_back(std::move(message));
+    }
     bool has_open_batch() const { return !open_.empty(); }
     // Closes the open batch; null if there is nothing in it.
     RoomBatchPtr seal();
@@ -130,6 +133,7 @@ private:
     std::string name_;
     std::vector<ConnectionId> members_;
     std::vector<RoomMessage> open_;
+    size_t last_batch_messages_ = 1;                      // the next batch will be about as large
     std::vector<size_t> guests_;                          // by loop
     std::unordered_map<uint64_t, size_t> guest_clients_;  // connections by client id
     std::deque<RoomBatchPtr> batches_;

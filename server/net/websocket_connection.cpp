@@ -110,10 +110,12 @@ void WebSocketConnection::take_event(const WebSocketEvent& event) {
         case WebSocketEvent::Kind::pong:
         case WebSocketEvent::Kind::text:
             return;
-        case WebSocketEvent::Kind::binary:
+        case WebSocketEvent::Kind::binary: {
             if (closing_) return;
-            if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
-            return handle_message(*this, event.payload);
+            const uint64_t now_ms = edge_.wall_ms();
+            if (now_ms >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
+            return handle_message(*this, event.payload, now_ms);
+        }
         case WebSocketEvent::Kind::ping:
             if (!closing_) {
                 std::string pong;
@@ -245,7 +247,7 @@ void WebSocketConnection::close(uint16_t code, std::string_view reason) {
 
 bool WebSocketConnection::catch_up() {
     if (closing_) return true;
-    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.wall_ms(), edge_.statistics())) return true;
+    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.shared().clock, edge_.statistics())) return true;
     close(close_code::try_again_later, "too slow: missed too many keys");
     return false;
 }

@@ -83,6 +83,7 @@ public:
     // The per-connection number that acknowledgements carry: ops of this connection that changed something.
     uint64_t count_changes(uint64_t changes) { return change_count_ += changes; }
 
+    bool caught_up() const { return delivery_.caught_up(room_); }
     bool may_read(const std::string& key) const { return delivery_.may_read(key, edge_.wall_ms()); }
     // Deltas of `key` are withheld until release_key(). One key at a time, since reading is held meanwhile.
     void withhold_key(const std::string& key) { delivery_.withhold(key); }
