@@ -14,11 +14,11 @@ class BinaryWriter {
 public:
     void u8(uint8_t value) { bytes_.push_back(static_cast<char>(value)); }
     void varint(uint64_t value) {
-        while (value >= 0x80) {
-            bytes_.push_back(static_cast<char>(value | 0x80));
-            value >>= 7;
-        }
-        bytes_.push_back(static_cast<char>(value));
+        char encoded[varint_bytes_max];
+        size_t size = 0;
+        for (; value >= 0x80; value >>= 7) encoded[size++] = static_cast<char>(value | 0x80);
+        encoded[size++] = static_cast<char>(value);
+        bytes_.append(encoded, size);
     }
     void zigzag(int64_t value) { varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63)); }
     void fixed(const void* data, size_t size) { bytes_.append(static_cast<const char*>(data), size); }
@@ -28,8 +28,12 @@ public:
     }
     const std::string& data() const { return bytes_; }
     std::string take() { return std::move(bytes_); }
+    // Begins anew and keeps the memory.
+    void clear() { bytes_.clear(); }
 
 private:
+    static constexpr size_t varint_bytes_max = 10;
+
     std::string bytes_;
 };
 

@@ -3,17 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <exception>
 #include <limits>
 
 #include "base/json_writer.h"
 #include "base/utf8.h"
-
-// The parser alone, without Boost.
-#ifndef MSGPACK_NO_BOOST
-#define MSGPACK_NO_BOOST
-#endif
-#include <msgpack.hpp>
 
 namespace meridian {
 
@@ -152,112 +145,187 @@ std::string MsgpackNode::describe() const {
 
 namespace {
 
-class TapeVisitor : public msgpack::null_visitor {
+enum class Outcome : uint8_t { complete, truncated, too_deep, invalid };
+
+// One pass over the bytes, without recursion and without memory but the tape: while a container is open, its token_span
+// holds the index of the container around it and how many of its members are still to come.
+class TapeParser {
 public:
-    TapeVisitor(std::vector<MsgpackToken>& tokens, unsigned nesting_max) : tokens_(tokens), nesting_max_(nesting_max) {}
+    TapeParser(std::string_view bytes, std::vector<MsgpackToken>& tokens, unsigned nesting_max)
+        : at_(bytes.data()), end_(at_ + bytes.size()), tokens_(tokens), nesting_max_(nesting_max) {}
 
     unsigned depth() const { return depth_; }
-    bool too_deep() const { return too_deep_; }
-    bool truncated() const { return truncated_; }
+    const char* position() const { return at_; }
 
-    bool visit_nil() {
-        add(MsgpackKind::nil);
-        return true;
+    Outcome parse() {
+        for (;;) {
+            if (const Outcome outcome = value(); outcome != Outcome::complete) return outcome;
+            // A value ends all containers whose last member it is.
+            while (open_count_ != 0 && members_left() == 0) close();
+            if (open_count_ == 0) return Outcome::complete;
+            --tokens_[innermost_].token_span;
+        }
     }
-    bool visit_boolean(bool truth) {
-        add(MsgpackKind::boolean).number = truth ? 1 : 0;
-        return true;
-    }
-    bool visit_positive_integer(uint64_t value) {
-        add(MsgpackKind::unsigned_integer).number = value;
-        return true;
-    }
-    // Called for the signed forms, whatever the sign of the value.
-    bool visit_negative_integer(int64_t value) {
-        if (value >= 0) return visit_positive_integer(static_cast<uint64_t>(value));
-        add(MsgpackKind::negative_integer).negative = value;
-        return true;
-    }
-    bool visit_float32(float value) { return visit_float64(static_cast<double>(value)); }
-    bool visit_float64(double value) {
-        add(MsgpackKind::float64).real = value;
-        return true;
-    }
-    bool visit_str(const char* data, uint32_t size) { return add_bytes(MsgpackKind::string, data, size); }
-    bool visit_bin(const char* data, uint32_t size) { return add_bytes(MsgpackKind::binary, data, size); }
-    bool visit_ext(const char* data, uint32_t size) { return add_bytes(MsgpackKind::extension, data, size); }
-
-    bool start_array(uint32_t count) { return open(MsgpackKind::array, count); }
-    bool end_array() { return close(); }
-    bool start_map(uint32_t count) { return open(MsgpackKind::map, count); }
-    bool end_map() { return close(); }
-
-    void insufficient_bytes(size_t, size_t) { truncated_ = true; }
 
 private:
+    static constexpr uint64_t members_mask = UINT32_MAX;
+
+    size_t left() const { return static_cast<size_t>(end_ - at_); }
+    uint64_t members_left() const { return tokens_[innermost_].token_span & members_mask; }
+
+    // REQUIRES: left() >= size.
+    uint64_t big_endian(unsigned size) {
+        uint64_t number = 0;
+        for (unsigned i = 0; i < size; ++i) number = number << 8 | static_cast<uint8_t>(*at_++);
+        return number;
+    }
     MsgpackToken& add(MsgpackKind kind) {
         MsgpackToken& token = tokens_.emplace_back();
         token.kind = kind;
         return token;
     }
-    bool add_bytes(MsgpackKind kind, const char* data, uint32_t size) {
-        MsgpackToken& token = add(kind);
-        token.data = data;
-        token.size = size;
-        return true;
+    Outcome unsigned_integer(uint64_t number) {
+        add(MsgpackKind::unsigned_integer).number = number;
+        return Outcome::complete;
     }
-    // While a container is open, its token_span links to the container around it.
-    bool open(MsgpackKind kind, uint32_t count) {
-        if (open_count_ == nesting_max_) {
-            too_deep_ = true;
-            return false;
-        }
+    // The signed forms, whatever the sign of the value.
+    Outcome signed_integer(int64_t number) {
+        if (number >= 0) return unsigned_integer(static_cast<uint64_t>(number));
+        add(MsgpackKind::negative_integer).negative = number;
+        return Outcome::complete;
+    }
+    Outcome real(double number) {
+        add(MsgpackKind::float64).real = number;
+        return Outcome::complete;
+    }
+    Outcome bytes(MsgpackKind kind, uint64_t size) {
+        if (left() < size) return Outcome::truncated;
+        MsgpackToken& token = add(kind);
+        token.data = at_;
+        token.size = static_cast<uint32_t>(size);
+        at_ += size;
+        return Outcome::complete;
+    }
+    // Each member takes a byte at least: what promises more of them than there are bytes is truncated.
+    Outcome container(MsgpackKind kind, uint64_t count) {
+        if (open_count_ == nesting_max_) return Outcome::too_deep;
+        const uint64_t members = kind == MsgpackKind::map ? 2 * count : count;
+        if (members > left()) return Outcome::truncated;
         depth_ = std::max(depth_, ++open_count_);
         const uint64_t index = tokens_.size();
         MsgpackToken& token = add(kind);
-        token.size = count;
-        token.token_span = innermost_;
+        token.size = static_cast<uint32_t>(count);
+        token.token_span = innermost_ << 32 | members;
         innermost_ = index;
-        return true;
+        return Outcome::complete;
     }
-    bool close() {
+    void close() {
         MsgpackToken& token = tokens_[innermost_];
-        const uint64_t span = tokens_.size() - innermost_;
-        innermost_ = token.token_span;
-        token.token_span = span;
+        const uint64_t around = token.token_span >> 32;
+        token.token_span = tokens_.size() - innermost_;
+        innermost_ = around;
         --open_count_;
-        return true;
     }
 
+    Outcome value() {
+        if (left() == 0) return Outcome::truncated;
+        const auto tag = static_cast<uint8_t>(*at_++);
+        if (tag < 0x80) return unsigned_integer(tag);
+        if (tag < 0x90) return container(MsgpackKind::map, tag & 0x0fU);
+        if (tag < 0xa0) return container(MsgpackKind::array, tag & 0x0fU);
+        if (tag < 0xc0) return bytes(MsgpackKind::string, tag & 0x1fU);
+        if (tag >= 0xe0) return signed_integer(static_cast<int8_t>(tag));
+        // Bytes of the number, or of the length, that follows the tags 0xc0 to 0xdf.
+        static constexpr uint8_t number_bytes[32] = {0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
+                                                     1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
+        const unsigned size = number_bytes[tag - 0xc0];
+        if (left() < size) return Outcome::truncated;
+        const uint64_t number = big_endian(size);
+        switch (tag) {
+            case 0xc0:
+                add(MsgpackKind::nil).number = 0;
+                return Outcome::complete;
+            case 0xc2:
+            case 0xc3:
+                add(MsgpackKind::boolean).number = tag & 1U;
+                return Outcome::complete;
+            case 0xc4:
+            case 0xc5:
+            case 0xc6:
+                return bytes(MsgpackKind::binary, number);
+            case 0xc7:
+            case 0xc8:
+            case 0xc9:
+                return bytes(MsgpackKind::extension, number + 1);  // with the byte that tells its type
+            case 0xca:
+                return real(static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(number))));
+            case 0xcb:
+                return real(std::bit_cast<double>(number));
+            case 0xcc:
+            case 0xcd:
+            case 0xce:
+            case 0xcf:
+                return unsigned_integer(number);
+            case 0xd0:
+                return signed_integer(static_cast<int8_t>(number));
+            case 0xd1:
+                return signed_integer(static_cast<int16_t>(number));
+            case 0xd2:
+                return signed_integer(static_cast<int32_t>(number));
+            case 0xd3:
+                return signed_integer(static_cast<int64_t>(number));
+            case 0xd4:
+            case 0xd5:
+            case 0xd6:
+            case 0xd7:
+            case 0xd8:
+                return bytes(MsgpackKind::extension, (uint64_t{1} << (tag - 0xd4)) + 1);
+            case 0xd9:
+            case 0xda:
+            case 0xdb:
+                return bytes(MsgpackKind::string, number);
+            case 0xdc:
+            case 0xdd:
+                return container(MsgpackKind::array, number);
+            case 0xde:
+            case 0xdf:
+                return container(MsgpackKind::map, number);
+            default:
+                return Outcome::invalid;  // 0xc1 is never used
+        }
+    }
+
+    const char* at_;
+    const char* end_;
     std::vector<MsgpackToken>& tokens_;
     const unsigned nesting_max_;
     uint64_t innermost_ = 0;
     unsigned open_count_ = 0;
     unsigned depth_ = 0;
-    bool too_deep_ = false;
-    bool truncated_ = false;
 };
 
 }  // namespace
 
 Result<MsgpackTape> MsgpackTape::parse(std::string_view bytes, unsigned nesting_max) {
     if (bytes.empty()) return Error{"found no bytes, expected a MessagePack value"};
+    if (bytes.size() > UINT32_MAX) return Error{"found more than 4 GiB of MessagePack"};
     MsgpackTape tape;
     // Room for an ordinary op at once; a vector grows for anything else.
     tape.tokens_.reserve(std::min<size_t>(bytes.size(), 32));
-    TapeVisitor visitor(tape.tokens_, nesting_max);
-    try {
-        const bool complete = msgpack::parse(bytes.data(), bytes.size(), tape.bytes_used_, visitor);
-        if (visitor.too_deep()) {
-            return Error{"found values nested more than " + std::to_string(nesting_max) + " deep in MessagePack"};
-        }
-        if (visitor.truncated()) {
+    TapeParser parser(bytes, tape.tokens_, nesting_max);
+    switch (parser.parse()) {
+        case Outcome::complete:
+            break;
+        case Outcome::truncated:
             return Error{"found the end of the input after " + std::to_string(bytes.size()) +
                          " bytes, expected more of a MessagePack value"};
-        }
-        if (!complete) return Error{"found a byte that starts no MessagePack value"};
-    } catch (const std::exception& failure) { return Error{std::string("not MessagePack: ") + failure.what()}; }
-    tape.depth_ = visitor.depth();
+        case Outcome::too_deep:
+            return Error{"found values nested more than " + std::to_string(nesting_max) + " deep in MessagePack"};
+        case Outcome::invalid:
+            return Error{"found a byte that starts no MessagePack value"};
+    }
+    tape.depth_ = parser.depth();
+    tape.bytes_used_ = static_cast<size_t>(parser.position() - bytes.data());
     return tape;
 }
 

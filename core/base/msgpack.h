@@ -16,7 +16,7 @@
 namespace meridian {
 
 // Appends to a string that the caller owns. Shortest forms of integers and lengths; floats always float64, also when
-// integral (the packer of msgpack-cxx turns those into integers, which is why it is not used).
+// integral.
 class MsgpackWriter {
 public:
     explicit MsgpackWriter(std::string& out) : out_(out) {}

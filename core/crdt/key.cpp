@@ -84,16 +84,14 @@ Expiry expiry_of(std::optional<uint64_t> ttl_ms, const EntryStamp& entry) {
 }  // namespace
 
 std::optional<Rejection> Key::check(const Op& op, const Limits& limits, uint64_t now_ms) const {
-    Value fresh;
-    const Value* target = &fresh;
-    if (!visible(now_ms)) {
-        fresh = make_value(op.index());
-    } else {
-        target = &*value_;
-        if (target->index() != op.index()) return Rejection{"invalid operation: op type does not match crdt type"};
-    }
-    return std::visit(
-        [&](const auto& v) { return v.check(std::get<typename std::decay_t<decltype(v)>::Op>(op), limits); }, *target);
+    const auto check_on = [&](const Value& value) {
+        return std::visit(
+            [&](const auto& v) { return v.check(std::get<typename std::decay_t<decltype(v)>::Op>(op), limits); },
+            value);
+    };
+    if (!visible(now_ms)) return check_on(make_value(op.index()));
+    if (value_->index() != op.index()) return Rejection{"invalid operation: op type does not match crdt type"};
+    return check_on(*value_);
 }
 
 KeyApplied Key::apply(const Op& op, std::optional<uint64_t> ttl_ms, const ApplyContext& context) {

@@ -1,6 +1,7 @@
 #include "node/committer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/binary.h"
@@ -11,11 +12,13 @@ namespace {
 
 // How far ahead of the newest stamp the persisted ceiling is set, so that few groups carry a new one.
 constexpr uint64_t ceiling_step_ms = 5000;
+// A group's buffer that grew beyond this is not kept for the next one.
+constexpr size_t text_bytes_kept = 1 << 20;
 
 size_t size_of(const Submission& submission) {
     size_t bytes = 0;
     for (const PendingEntry& entry : submission.entries) {
-        bytes += entry.payload.size() + entry.name.key.size() + entry.name.namespace_name.size() + 64;
+        bytes += entry.payload.size() + entry.key.size() + entry.namespace_name.size() + 64;
     }
     for (const MetadataWrite& write : submission.metadata) {
         bytes += write.name.size() + (write.value ? write.value->size() : 0) + 16;
@@ -66,11 +69,37 @@ Refusal Committer::reserve(size_t bytes) const {
     return Refusal::none;
 }
 
+void Committer::Group::add(Submission submission, size_t charged_bytes, uint64_t ticket) {
+    for (const PendingEntry& entry : submission.entries) {
+        text.append(entry.namespace_name).append(entry.key).append(entry.payload);
+        entries.push_back(
+            {entry.namespace_name.size(), entry.key.size(), entry.payload.size(), entry.wall_ms, entry.deadline_ms});
+    }
+    std::move(submission.metadata.begin(), submission.metadata.end(), std::back_inserter(metadata));
+    if (submission.settled) settled.push_back(std::move(submission.settled));
+    if (shards.size() <= submission.shard) shards.resize(submission.shard + 1);
+    shards[submission.shard] = true;
+    last_ticket = ticket;
+    bytes += charged_bytes;
+}
+
+void Committer::Group::clear() {
+    if (text.capacity() > text_bytes_kept) std::string().swap(text);
+    text.clear();
+    entries.clear();
+    metadata.clear();
+    settled.clear();
+    shards.clear();
+    last_ticket = 0;
+    bytes = 0;
+}
+
 // REQUIRES: mutex_ held. The caller posts close_group() if close_scheduled_ was not set.
 uint64_t Committer::enqueue(Submission submission, size_t bytes) {
     const size_t entries = submission.entries.size();
     next_ticket_ += entries;
-    pending_.push_back({std::move(submission), next_ticket_ - 1, bytes});
+    if (!pending_.back().empty() && pending_.back().bytes + bytes > options_.group_bytes_max) pending_.emplace_back();
+    pending_.back().add(std::move(submission), bytes, next_ticket_ - 1);
     pending_bytes_.fetch_add(bytes, std::memory_order_relaxed);
     pending_entries_.fetch_add(entries, std::memory_order_relaxed);
     return next_ticket_ - 1;
@@ -109,93 +138,86 @@ std::string Committer::failure() const {
     return failure_;
 }
 
+// Makes the oldest waiting group the one in flight. False if there is none.
+bool Committer::take_group() {
+    const std::lock_guard lock(mutex_);
+    if (pending_.front().empty() || failed_.load(std::memory_order_relaxed)) {
+        close_scheduled_ = false;
+        return false;
+    }
+    std::swap(flight_, pending_.front());
+    if (pending_.size() > 1) pending_.pop_front();
+    return true;
+}
+
+void Committer::number_entries() {
+    numbered_.clear();
+    numbered_.reserve(flight_.entries.size());
+    flight_sequence_ = start_.sequence;
+    uint64_t position = durable_;
+    std::string_view text = flight_.text;
+    const auto take = [&text](size_t bytes) {
+        const std::string_view taken = text.substr(0, bytes);
+        text.remove_prefix(bytes);
+        return taken;
+    };
+    for (const Group::Entry& entry : flight_.entries) {
+        LogEntryView& numbered = numbered_.emplace_back();
+        numbered.position = ++position;
+        numbered.origin_node_id = options_.node_id;
+        numbered.origin_incarnation = start_.incarnation;
+        numbered.origin_sequence = ++flight_sequence_;
+        numbered.wall_ms = entry.wall_ms;
+        numbered.deadline_ms = entry.deadline_ms;
+        numbered.namespace_name = take(entry.namespace_bytes);
+        numbered.key = take(entry.key_bytes);
+        numbered.payload = take(entry.payload_bytes);
+    }
+}
+
 void Committer::close_group() {
     if (in_flight_) return;  // close_scheduled_ stays set: the result of the flight closes the next group
-    std::vector<Queued> taken;
-    {
-        const std::lock_guard lock(mutex_);
-        if (pending_.empty() || failed_.load(std::memory_order_relaxed)) {
-            close_scheduled_ = false;
-        } else {
-            size_t bytes = 0, count = 0;
-            while (count < pending_.size() &&
-                   (count == 0 || bytes + pending_[count].bytes <= options_.group_bytes_max)) {
-                bytes += pending_[count++].bytes;
-            }
-            if (count == pending_.size()) {
-                taken.swap(pending_);
-            } else {
-                taken.assign(std::make_move_iterator(pending_.begin()),
-                             std::make_move_iterator(pending_.begin() + count));
-                pending_.erase(pending_.begin(), pending_.begin() + count);
-            }
-        }
-    }
-    if (taken.empty()) {
+    if (!take_group()) {
         check_drained();
         return;
     }
-
-    CommitGroup group;
-    flight_bytes_ = 0;
-    flight_sequence_ = start_.sequence;
-    flight_shards_.assign(listeners_.size(), false);
-    uint64_t position = durable_;
-    for (Queued& queued : taken) {
-        flight_bytes_ += queued.bytes;
-        flight_last_ticket_ = queued.last_ticket;
-        flight_shards_[queued.submission.shard] = true;
-        for (PendingEntry& entry : queued.submission.entries) {
-            LogEntry numbered;
-            numbered.position = ++position;
-            numbered.origin_node_id = options_.node_id;
-            numbered.origin_incarnation = start_.incarnation;
-            numbered.origin_sequence = ++flight_sequence_;
-            numbered.wall_ms = entry.wall_ms;
-            numbered.deadline_ms = entry.deadline_ms;
-            numbered.name = std::move(entry.name);
-            numbered.payload = std::move(entry.payload);
-            group.entries.push_back(std::move(numbered));
-        }
-        for (MetadataWrite& write : queued.submission.metadata) group.metadata.push_back(std::move(write));
-        if (queued.submission.settled) flight_settled_.push_back(std::move(queued.submission.settled));
-    }
-    flight_entries_ = group.entries.size();
+    number_entries();
     // Every stamp in the group was given out before now, so this covers them all: each is below the ceiling, not at it,
     // because a restarted clock gives stamps from the ceiling on.
     flight_ceiling_ms_ = start_.clock_ceiling_ms;
     const uint64_t newest_ms = clock_.newest_wall_ms();
     if (newest_ms >= flight_ceiling_ms_) flight_ceiling_ms_ = newest_ms + ceiling_step_ms;
-    group.metadata.push_back(
+    flight_.metadata.push_back(
         {std::string(head_metadata_name), encode_head({start_.incarnation, flight_sequence_, flight_ceiling_ms_})});
     in_flight_ = true;
-    store_.commit(std::move(group), [this](CommitResult result) {
+    store_.commit_views({numbered_, flight_.metadata}, [this](CommitResult result) {
         lane_.post([this, result = std::move(result)] { on_commit_result(result); });
     });
 }
 
 void Committer::on_commit_result(const CommitResult& result) {
     in_flight_ = false;
-    pending_bytes_.fetch_sub(flight_bytes_, std::memory_order_relaxed);
-    pending_entries_.fetch_sub(flight_entries_, std::memory_order_relaxed);
+    pending_bytes_.fetch_sub(flight_.bytes, std::memory_order_relaxed);
+    pending_entries_.fetch_sub(flight_.entries.size(), std::memory_order_relaxed);
     if (result.status == CommitStatus::durable) {
         succeed();
     } else {
         fail(result);
     }
-    for (const auto& settled : std::exchange(flight_settled_, {})) settled(result.status);
+    for (const auto& settled : std::exchange(flight_.settled, {})) settled(result.status);
+    flight_.clear();
     close_group();
 }
 
 void Committer::succeed() {
-    durable_ = flight_last_ticket_;
+    durable_ = flight_.last_ticket;
     start_.sequence = flight_sequence_;
     start_.clock_ceiling_ms = flight_ceiling_ms_;
     groups_.fetch_add(1, std::memory_order_relaxed);
-    entries_.fetch_add(flight_entries_, std::memory_order_relaxed);
-    bytes_.fetch_add(flight_bytes_, std::memory_order_relaxed);
-    for (size_t shard = 0; shard < listeners_.size(); ++shard) {
-        if (!flight_shards_[shard]) continue;
+    entries_.fetch_add(flight_.entries.size(), std::memory_order_relaxed);
+    bytes_.fetch_add(flight_.bytes, std::memory_order_relaxed);
+    for (size_t shard = 0; shard < flight_.shards.size(); ++shard) {
+        if (!flight_.shards[shard]) continue;
         lanes_[shard]->post([listener = listeners_[shard], ticket = durable_] { listener->on_durable(ticket); });
     }
 }
@@ -207,17 +229,18 @@ void Committer::fail(const CommitResult& result) {
     {
         const std::lock_guard lock(mutex_);
         epoch = ++epoch_;
-        for (Queued& queued : pending_) {
-            if (queued.submission.settled) settled.push_back(std::move(queued.submission.settled));
-            pending_bytes_.fetch_sub(queued.bytes, std::memory_order_relaxed);
-            pending_entries_.fetch_sub(queued.submission.entries.size(), std::memory_order_relaxed);
+        for (Group& group : pending_) {
+            std::move(group.settled.begin(), group.settled.end(), std::back_inserter(settled));
+            pending_bytes_.fetch_sub(group.bytes, std::memory_order_relaxed);
+            pending_entries_.fetch_sub(group.entries.size(), std::memory_order_relaxed);
         }
-        pending_.clear();
+        pending_.resize(1);
+        pending_.front().clear();
         next_ticket_ = durable_ + 1;
         failure_ = result.message;
         if (unknown) failed_.store(true, std::memory_order_release);
     }
-    const uint64_t unknown_through = unknown ? flight_last_ticket_ : durable_;
+    const uint64_t unknown_through = unknown ? flight_.last_ticket : durable_;
     for (size_t shard = 0; shard < listeners_.size(); ++shard) {
         lanes_[shard]->post([listener = listeners_[shard], durable = durable_, unknown_through, epoch] {
             listener->on_commit_failed(durable, unknown_through, epoch);

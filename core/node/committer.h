@@ -8,16 +8,22 @@
 // commit. Each failure starts an epoch: a shard that has not yet heard of it submits under the old epoch and is
 // refused.
 //
-// Threads: submit() and reserve() from any lane; everything else on the commit lane. One mutex, held for a few moves of
-// pointers.
+// What is submitted is copied into the buffers of its group, which are used again for a later one: a write costs no
+// memory that one lane takes and another gives back.
+//
+// Threads: submit() and reserve() from any lane; everything else on the commit lane. One mutex, held while a submission
+// is copied.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/environment.h"
@@ -26,16 +32,18 @@
 
 namespace meridian::node {
 
+// Borrowed text, valid until submit() returns.
 struct PendingEntry {
-    KeyName name;
+    std::string_view namespace_name;
+    std::string_view key;
     uint64_t wall_ms = 0;
     uint64_t deadline_ms = 0;
-    std::string payload;
+    std::string_view payload;
 };
 
 struct Submission {
     size_t shard = 0;
-    std::vector<PendingEntry> entries;
+    std::span<const PendingEntry> entries;
     std::vector<MetadataWrite> metadata;
     // For a submission without entries, which no ticket stands for: told on the commit lane what became of its group.
     std::function<void(CommitStatus)> settled;
@@ -98,13 +106,28 @@ public:
     Statistics statistics() const;
 
 private:
-    struct Queued {
-        Submission submission;
+    // What one commit writes, and whom to tell.
+    struct Group {
+        struct Entry {
+            size_t namespace_bytes, key_bytes, payload_bytes;
+            uint64_t wall_ms, deadline_ms;
+        };
+        std::string text;  // namespace, key and payload of each entry, back to back
+        std::vector<Entry> entries;
+        std::vector<MetadataWrite> metadata;
+        std::vector<std::function<void(CommitStatus)>> settled;
+        std::vector<bool> shards;  // that have submitted
         uint64_t last_ticket = 0;
-        size_t bytes = 0;
+        size_t bytes = 0;  // as charged
+
+        bool empty() const { return bytes == 0; }
+        void add(Submission submission, size_t charged_bytes, uint64_t ticket);
+        void clear();  // keeps the memory
     };
 
     uint64_t enqueue(Submission submission, size_t bytes);
+    bool take_group();
+    void number_entries();
     void close_group();
     void on_commit_result(const CommitResult& result);
     void succeed();
@@ -121,7 +144,7 @@ private:
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    std::vector<Queued> pending_;
+    std::deque<Group> pending_ = std::deque<Group>(1);  // not empty: the last one is open
     uint64_t next_ticket_ = 1;
     uint64_t epoch_ = 1;
     bool close_scheduled_ = false;
@@ -130,13 +153,10 @@ private:
     // Commit lane only.
     bool in_flight_ = false;
     uint64_t durable_ = 0;
-    uint64_t flight_last_ticket_ = 0;
+    Group flight_;
+    std::vector<LogEntryView> numbered_;  // the entries of `flight_`
     uint64_t flight_sequence_ = 0;
     uint64_t flight_ceiling_ms_ = 0;
-    size_t flight_bytes_ = 0;
-    size_t flight_entries_ = 0;
-    std::vector<bool> flight_shards_;
-    std::vector<std::function<void(CommitStatus)>> flight_settled_;
     std::function<void()> drained_;
 
     std::atomic<uint64_t> pending_bytes_{0};  // queued and in flight

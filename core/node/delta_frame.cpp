@@ -4,18 +4,27 @@
 
 namespace meridian::node {
 
-const std::string& DeltaFrame::delta_bytes(KeyForm form) const {
-    const auto index = static_cast<size_t>(form);
-    std::call_once(delta_encoded_[index],
-                   [this, form, index] { delta_bytes_[index] = wire::encode_client_delta(delta_, form); });
-    return delta_bytes_[index];
+const DeltaFrame::Message& DeltaFrame::encoded(KeyForm form) const {
+    Message& message = messages_[static_cast<size_t>(form)];
+    std::call_once(message.encoded, [&] {
+        const std::string delta = wire::encode_client_delta(delta_, form);
+        wire::append_delta_message(message.bytes, key(), delta);
+        message.delta_bytes = delta.size();
+    });
+    return message;
 }
 
 const std::string& DeltaFrame::message(KeyForm form) const {
-    const auto index = static_cast<size_t>(form);
-    std::call_once(message_encoded_[index],
-                   [this, form, index] { wire::append_delta_message(message_[index], key_, delta_bytes(form)); });
-    return message_[index];
+    return encoded(form).bytes;
+}
+
+std::string_view DeltaFrame::delta_bytes(KeyForm form) const {
+    const Message& message = encoded(form);
+    return std::string_view(message.bytes).substr(message.bytes.size() - message.delta_bytes);
+}
+
+void DeltaFrame::append_message(std::string& out, KeyForm form) const {
+    wire::append_delta_message(out, key(), wire::encode_client_delta(delta_, form));
 }
 
 }  // namespace meridian::node

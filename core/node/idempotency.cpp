@@ -90,7 +90,10 @@ WriteOutcome replay(const IdempotencyRecord& record, const WriteRequest& request
         item.changed = record.items[i].changed;
         if (const auto type = crdt::type_from_code(record.items[i].type_code)) {
             auto delta = wire::decode_client_delta(*type, record.items[i].delta_bytes);
-            if (delta) item.delta = std::make_shared<DeltaFrame>(request.items[i].key, *std::move(delta));
+            const KeyName name{request.namespace_name, request.items[i].key};
+            if (delta) {
+                item.delta = std::make_shared<DeltaFrame>(std::make_shared<const KeyName>(name), *std::move(delta));
+            }
         }
         outcome.items.push_back(std::move(item));
     }

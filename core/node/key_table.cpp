@@ -24,9 +24,8 @@ KeySlot* KeyTable::find(std::string_view namespace_name, std::string_view key) {
 }
 
 KeySlot& KeyTable::insert(const KeyName& name) {
-    auto owned = std::make_unique<KeySlot>();
+    auto owned = std::make_unique<KeySlot>(name);
     KeySlot& slot = *owned;
-    slot.name = name;
     slot.recency = recency_.insert(recency_.end(), &slot);
     namespaces_[name.namespace_name][name.key] = std::move(owned);
     recharge(slot);
@@ -38,9 +37,9 @@ void KeyTable::erase(KeySlot& slot) {
     schedule(slot, 0);
     recency_.erase(slot.recency);
     const auto in_namespace = namespaces_.find(slot.name.namespace_name);
-    const auto found = in_namespace->second.find(slot.name.key);
-    in_namespace->second.erase(found);
-    if (in_namespace->second.empty()) namespaces_.erase(in_namespace);
+    TextMap<std::unique_ptr<KeySlot>>& slots = in_namespace->second;
+    slots.erase(slots.find(slot.name.key));
+    if (slots.empty()) namespaces_.erase(in_namespace);
 }
 
 void KeyTable::changed(KeySlot& slot) {

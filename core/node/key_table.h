@@ -20,7 +20,10 @@ namespace meridian::node {
 
 // One key in memory. Addresses are stable until the slot is erased.
 struct KeySlot {
-    KeyName name;
+    explicit KeySlot(const KeyName& of) : shared_name(std::make_shared<const KeyName>(of)), name(*shared_name) {}
+
+    const std::shared_ptr<const KeyName> shared_name;
+    const KeyName& name;
     crdt::Key key;
 
     enum class Phase : uint8_t { loading, resident, corrupt };

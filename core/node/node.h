@@ -35,24 +35,33 @@ namespace meridian::node {
 
 using wire::KeyForm;
 
-// One client delta, encoded at most once per key form, by whoever asks first. Immutable to its readers, on any thread.
+// One client delta. Immutable to its readers, on any thread.
 class DeltaFrame {
 public:
-    DeltaFrame(std::string key, crdt::ClientDelta delta) : key_(std::move(key)), delta_(std::move(delta)) {}
-    const std::string& key() const { return key_; }
+    // The key's name is shared by all its frames.
+    DeltaFrame(std::shared_ptr<const KeyName> name, crdt::ClientDelta delta)
+        : name_(std::move(name)), delta_(std::move(delta)) {}
+    const std::string& key() const { return name_->key; }
     const crdt::ClientDelta& delta() const { return delta_; }
-    // The delta's MessagePack (`delta_bytes`).
-    const std::string& delta_bytes(KeyForm form) const;
-    // The whole `{"Delta": {crdt_id, delta_bytes}}` message.
+    // The whole `{"Delta": {crdt_id, delta_bytes}}` message, encoded at most once per key form, by whoever asks first,
+    // and kept with the frame.
     const std::string& message(KeyForm form) const;
+    // The delta's MessagePack, which ends that message.
+    std::string_view delta_bytes(KeyForm form) const;
+    // The message for a buffer that many frames are gathered in; nothing is kept.
+    void append_message(std::string& out, KeyForm form) const;
 
 private:
-    std::string key_;
+    struct Message {
+        std::once_flag encoded;
+        std::string bytes;
+        size_t delta_bytes = 0;
+    };
+    const Message& encoded(KeyForm form) const;
+
+    std::shared_ptr<const KeyName> name_;
     crdt::ClientDelta delta_;
-    mutable std::once_flag delta_encoded_[2];
-    mutable std::once_flag message_encoded_[2];
-    mutable std::string delta_bytes_[2];
-    mutable std::string message_[2];
+    mutable Message messages_[2];
 };
 using DeltaFramePtr = std::shared_ptr<const DeltaFrame>;
 

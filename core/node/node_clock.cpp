@@ -4,8 +4,8 @@
 
 namespace meridian::node {
 
-crdt::Hlc NodeClock::next_stamp() {
-    const uint64_t now = clock_.wall_ms() << logical_bits;
+crdt::Hlc NodeClock::next_stamp(uint64_t wall_ms) {
+    const uint64_t now = wall_ms << logical_bits;
     uint64_t last = last_.load(std::memory_order_relaxed);
     uint64_t next = 0;
     // A logical part that overflows carries into the wall part, which keeps the order.

@@ -21,7 +21,9 @@ public:
     // REQUIRES: called before the first stamp.
     void start_at(uint64_t wall_ms) { last_.store(wall_ms << logical_bits, std::memory_order_relaxed); }
 
-    crdt::Hlc next_stamp() override;
+    crdt::Hlc next_stamp() override { return next_stamp(clock_.wall_ms()); }
+    // The same for a wall clock that was read just now.
+    crdt::Hlc next_stamp(uint64_t wall_ms);
     // The wall part of the newest stamp given out.
     uint64_t newest_wall_ms() const { return last_.load(std::memory_order_acquire) >> logical_bits; }
 

@@ -62,15 +62,15 @@ void ShardImpl::checkpoint_slice(const std::shared_ptr<CheckpointRun>& run, cons
         env_.lane.post([this, run] { next_checkpoint_slice(run); });
         return;
     }
-    hold({ticket, nullptr, {}, [this, run, writes](Durability durability) {
-              if (durability != Durability::durable) {
-                  on_checkpointed(run, *writes, "the log was not committed");
-                  return;
-              }
-              env_.store.checkpoint(*writes, [this, run, writes](const std::string& error) {
-                  env_.lane.post([this, run, writes, error] { on_checkpointed(run, *writes, error); });
-              });
-          }});
+    hold(ticket, [this, run, writes](Durability durability) {
+        if (durability != Durability::durable) {
+            on_checkpointed(run, *writes, "the log was not committed");
+            return;
+        }
+        env_.store.checkpoint(*writes, [this, run, writes](const std::string& error) {
+            env_.lane.post([this, run, writes, error] { on_checkpointed(run, *writes, error); });
+        });
+    });
 }
 
 std::optional<SnapshotWrite> ShardImpl::snapshot_of(KeySlot& slot) {

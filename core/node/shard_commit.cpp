@@ -5,9 +5,16 @@
 
 namespace meridian::node {
 
-void ShardImpl::hold(Held held) {
+void ShardImpl::hold(Held&& held) {
     outbox_.push(std::move(held));
     if (outbox_.ready(durable_)) schedule_release();
+}
+
+void ShardImpl::hold(uint64_t ticket, std::function<void(Durability)> done) {
+    Held held;
+    held.ticket = ticket;
+    held.done = std::move(done);
+    hold(std::move(held));
 }
 
 void ShardImpl::schedule_release() {
@@ -15,10 +22,18 @@ void ShardImpl::schedule_release() {
     env_.lane.post([this] { release(); });
 }
 
-void ShardImpl::let_go(Held& held, Durability durability) {
-    if (durability == Durability::durable && listener_ != nullptr) {
-        for (const DeltaFramePtr& frame : held.frames) listener_->on_delta(*held.namespace_name, frame);
+void ShardImpl::tell_room(const Held& held) {
+    const std::string& room = held.name->namespace_name;
+    for (const DeltaFramePtr& frame : held.frames) listener_->on_delta(room, frame);
+    if (!held.frames.empty()) return;
+    for (const ItemOutcome& item : held.outcome.items) {
+        if (item.delta) listener_->on_delta(room, item.delta);
     }
+}
+
+void ShardImpl::let_go(Held& held, Durability durability) {
+    if (durability == Durability::durable && listener_ != nullptr && held.name) tell_room(held);
+    if (held.written) return finish_write(held, durability);
     if (held.done) held.done(durability);
 }
 
@@ -69,9 +84,7 @@ void ShardImpl::on_commit_failed(uint64_t durable, uint64_t unknown_through, uin
 }
 
 void ShardImpl::barrier(std::function<void()> completion) {
-    uint64_t ticket = durable_;
-    outbox_.push({ticket, nullptr, {}, [completion = std::move(completion)](Durability) { completion(); }});
-    if (outbox_.ready(durable_)) schedule_release();
+    hold(durable_, [completion = std::move(completion)](Durability) { completion(); });
 }
 
 void ShardImpl::publish_statistics() {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "node/committer.h"
+#include "node/entry_encoder.h"
 #include "node/idempotency.h"
 #include "node/key_table.h"
 #include "node/node.h"
@@ -76,21 +77,29 @@ private:
     // shard_write.cpp
     Progress write_once(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
     void look_up_record(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
-    bool are_resident(const WriteRequest& request);
+    // Puts the slots of the items into slots_. False if one is not in memory.
+    bool find_slots(const WriteRequest& request);
     Progress write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion);
     bool overloaded() const;
+    // REQUIRES: find_slots().
     void execute_write(const WriteRequest& request, WriteDone completion);
+    void answer_write(WriteOutcome outcome, uint64_t ticket, WriteDone completion);
+    static void finish_write(Held& held, Durability durability);
     std::optional<WriteOutcome> refuse_write(const WriteRequest& request) const;
-    std::optional<WriteOutcome> check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
-                                            uint64_t now_ms) const;
+    std::optional<WriteOutcome> check_items(const WriteRequest& request, uint64_t now_ms) const;
     void execute_undo(const std::shared_ptr<UndoRequest>& request, const std::function<void(UndoOutcome)>& completion);
     // Answers a write that changed nothing once its idempotency record is durable.
     void answer_recorded(const WriteRequest& request, WriteOutcome outcome, const WriteDone& completion);
-    PendingEntry make_entry(const KeySlot& slot, const crdt::KeyApplied& applied, const crdt::EntryStamp& stamp,
-                            Source source, uint64_t client_id, const std::string& op_bytes,
-                            const std::string& idempotency_key, uint64_t batch_following) const;
-    // Gives the entries to the committer and sets the tickets of their keys; the ticket to hold the outcome for.
-    uint64_t submit(Submission submission, std::span<KeySlot* const> slots);
+    // What has been applied to a key and must be logged.
+    struct Change {
+        KeySlot* slot;
+        size_t item;
+        crdt::EntryStamp stamp;
+        crdt::KeyApplied applied;
+    };
+    // Gives the encoded entries to the committer, one for each change, and sets the tickets of their keys; the ticket
+    // to hold the outcome for.
+    uint64_t submit(std::span<const Change> changes, std::vector<MetadataWrite> metadata);
 
     // shard_read.cpp
     bool may_exist(const std::string& key) const;
@@ -130,10 +139,12 @@ private:
     std::optional<SnapshotWrite> snapshot_of(KeySlot& slot);
 
     // shard_commit.cpp
-    void hold(Held held);
+    void hold(Held&& held);
+    void hold(uint64_t ticket, std::function<void(Durability)> done);
     void schedule_release();
     void release();
     void let_go(Held& held, Durability durability);
+    void tell_room(const Held& held);
     void publish_statistics();
 
     const Environment env_;
@@ -141,6 +152,10 @@ private:
     KeyTable table_;
     Outbox outbox_;
     IdempotencyTable idempotency_;
+    // Of the write that is being executed; members for the sake of their memory.
+    std::vector<KeySlot*> slots_;
+    std::vector<Change> changes_;
+    EntryEncoder encoder_;
     std::vector<Task> ready_;  // outcomes that wait for nothing but the end of the call
     bool release_scheduled_ = false;
     uint64_t durable_ = 0;  // as told by the committer

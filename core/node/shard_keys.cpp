@@ -223,9 +223,9 @@ void ShardImpl::on_timer() {
 void ShardImpl::expire(KeySlot& slot, uint64_t now_ms) {
     Held held;
     held.ticket = slot.ticket;
-    held.namespace_name = std::make_shared<std::string>(slot.name.namespace_name);
+    held.name = slot.shared_name;
     for (crdt::ClientDelta& delta : slot.key.expire(now_ms)) {
-        held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(delta)));
+        held.frames.push_back(std::make_shared<DeltaFrame>(slot.shared_name, std::move(delta)));
     }
     table_.changed(slot);
     if (!held.frames.empty()) hold(std::move(held));

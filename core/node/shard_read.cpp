@@ -15,11 +15,12 @@ Outcome failed_read(Status status, std::string text) {
     return outcome;
 }
 
-std::shared_ptr<const StateFrames> to_frames(const std::string& key, std::vector<crdt::ClientDelta> deltas) {
+std::shared_ptr<const StateFrames> to_frames(const std::shared_ptr<const KeyName>& name,
+                                             std::vector<crdt::ClientDelta> deltas) {
     auto state = std::make_shared<StateFrames>();
     state->frames.reserve(deltas.size());
     for (crdt::ClientDelta& delta : deltas) {
-        state->frames.push_back(std::make_shared<DeltaFrame>(key, std::move(delta)));
+        state->frames.push_back(std::make_shared<DeltaFrame>(name, std::move(delta)));
     }
     return state;
 }
@@ -36,15 +37,15 @@ bool ShardImpl::may_exist(const std::string& key) const {
 Progress ShardImpl::read_state(std::string namespace_name, std::string key, crdt::SequenceForm form,
                                std::function<void(StateOutcome)> completion) {
     if (!may_exist(key)) {
-        hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
-                  completion(failed_read<StateOutcome>(Status::not_found, {}));
-              }});
+        hold(0, [completion = std::move(completion)](Durability) {
+            completion(failed_read<StateOutcome>(Status::not_found, {}));
+        });
         return Progress::executed;
     }
     if (overloaded()) {
-        hold({0, nullptr, {}, [completion = std::move(completion)](Durability) {
-                  completion(failed_read<StateOutcome>(Status::overloaded, "too many requests are waiting"));
-              }});
+        hold(0, [completion = std::move(completion)](Durability) {
+            completion(failed_read<StateOutcome>(Status::overloaded, "too many requests are waiting"));
+        });
         return Progress::executed;
     }
     auto name = std::make_shared<KeyName>(KeyName{std::move(namespace_name), std::move(key)});
@@ -65,22 +66,21 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
     } else {
         outcome.state = state_frames(slot, form);
     }
-    hold({slot.ticket, nullptr, {}, [this, name, form, completion, retry, outcome](Durability durability) {
-              if (durability == Durability::durable) {
-                  completion(outcome);
-              } else if (retry) {
-                  with_keys({*name},
-                            [this, name, form, completion] { execute_read_state(name, form, completion, false); });
-              } else {
-                  completion(failed_read<StateOutcome>(Status::unavailable, store_failed_text));
-              }
-          }});
+    hold(slot.ticket, [this, name, form, completion, retry, outcome](Durability durability) {
+        if (durability == Durability::durable) {
+            completion(outcome);
+        } else if (retry) {
+            with_keys({*name}, [this, name, form, completion] { execute_read_state(name, form, completion, false); });
+        } else {
+            completion(failed_read<StateOutcome>(Status::unavailable, store_failed_text));
+        }
+    });
 }
 
 std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::SequenceForm form) {
     auto& cached = slot.state_frames[static_cast<size_t>(form)];
     if (!cached) {
-        cached = to_frames(slot.name.key, slot.key.sync({time_ms(), form}));
+        cached = to_frames(slot.shared_name, slot.key.sync({time_ms(), form}));
         statistics_.states_built.fetch_add(1, std::memory_order_relaxed);
         table_.recharge(slot);
     }
@@ -89,7 +89,7 @@ std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::
 
 std::shared_ptr<const StateFrames> ShardImpl::emptying_frames(KeySlot& slot) {
     if (!slot.emptying_frames) {
-        slot.emptying_frames = to_frames(slot.name.key, slot.key.emptying());
+        slot.emptying_frames = to_frames(slot.shared_name, slot.key.emptying());
         table_.recharge(slot);
     }
     return slot.emptying_frames;
@@ -133,18 +133,15 @@ void ShardImpl::execute_read_value(const std::shared_ptr<KeyName>& name,
         schedule_release();
         return;
     }
-    hold({slot.ticket,
-          nullptr,
-          {},
-          [this, name, completion, retry, outcome = std::move(outcome)](Durability durability) {
-              if (durability == Durability::durable) {
-                  completion(outcome);
-              } else if (retry) {
-                  with_keys({*name}, [this, name, completion] { execute_read_value(name, completion, false); });
-              } else {
-                  completion(failed_read<ValueOutcome>(Status::unavailable, store_failed_text));
-              }
-          }});
+    hold(slot.ticket, [this, name, completion, retry, outcome = std::move(outcome)](Durability durability) {
+        if (durability == Durability::durable) {
+            completion(outcome);
+        } else if (retry) {
+            with_keys({*name}, [this, name, completion] { execute_read_value(name, completion, false); });
+        } else {
+            completion(failed_read<ValueOutcome>(Status::unavailable, store_failed_text));
+        }
+    });
 }
 
 }  // namespace meridian::node

@@ -99,12 +99,10 @@ Progress ShardImpl::write(WriteRequest request, std::function<void(WriteOutcome)
     if (auto refused = refuse_write(request)) {
         auto& counter = refused->status == Status::rejected ? statistics_.rejected : statistics_.refused;
         counter.fetch_add(1, std::memory_order_relaxed);
-        hold({0, nullptr, {}, [completion = std::move(completion), outcome = *std::move(refused)](Durability) {
-                  completion(outcome);
-              }});
+        answer_write(*std::move(refused), 0, std::move(completion));
         return Progress::executed;
     }
-    if (request.idempotency_key.empty() && are_resident(request)) {
+    if (request.idempotency_key.empty() && find_slots(request)) {
         execute_write(request, std::move(completion));
         return Progress::executed;
     }
@@ -114,18 +112,24 @@ Progress ShardImpl::write(WriteRequest request, std::function<void(WriteOutcome)
     return shared->idempotency_key.empty() ? write_on_keys(shared, completion) : write_once(shared, completion);
 }
 
-bool ShardImpl::are_resident(const WriteRequest& request) {
-    return std::all_of(request.items.begin(), request.items.end(), [&](const WriteItem& item) {
-        const KeySlot* slot = table_.find(request.namespace_name, item.key);
-        return slot != nullptr && slot->phase != KeySlot::Phase::loading;
-    });
+bool ShardImpl::find_slots(const WriteRequest& request) {
+    slots_.clear();
+    for (const WriteItem& item : request.items) {
+        KeySlot* slot = table_.find(request.namespace_name, item.key);
+        if (slot == nullptr || slot->phase == KeySlot::Phase::loading) return false;
+        slots_.push_back(slot);
+    }
+    return true;
 }
 
 Progress ShardImpl::write_on_keys(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
     std::vector<KeyName> names;
     names.reserve(request->items.size());
     for (const WriteItem& item : request->items) names.push_back({request->namespace_name, item.key});
-    return with_keys(std::move(names), [this, request, completion] { execute_write(*request, completion); });
+    return with_keys(std::move(names), [this, request, completion] {
+        find_slots(*request);
+        execute_write(*request, completion);
+    });
 }
 
 // With an Idempotency-Key: the first request's answer if the store has one, else the write itself. Twins go one after
@@ -142,39 +146,38 @@ Progress ShardImpl::write_once(const std::shared_ptr<WriteRequest>& request, con
 }
 
 void ShardImpl::look_up_record(const std::shared_ptr<WriteRequest>& request, const WriteDone& completion) {
-    env_.store.read_metadata({idempotency_name(*request)}, [this, request, completion](
-                                                               Result<std::vector<std::optional<std::string>>> found) {
-        env_.lane.post([this, request, completion, found = std::move(found)] {
-            --waiting_;
-            std::optional<WriteOutcome> outcome;
-            if (!found) {
-                statistics_.refused.fetch_add(1, std::memory_order_relaxed);
-                outcome = failed_write(Status::unavailable, found.error().message);
-            } else if (found->front()) {
-                const auto record = decode_idempotency(*found->front());
-                if (record) outcome = replay(*record, *request);
-            }
-            if (!outcome) {
-                write_on_keys(request, completion);
-                return;
-            }
-            hold({0, nullptr, {}, [completion, answer = *std::move(outcome)](Durability) { completion(answer); }});
-        });
-    });
+    env_.store.read_metadata({idempotency_name(*request)},
+                             [this, request, completion](Result<std::vector<std::optional<std::string>>> found) {
+                                 env_.lane.post([this, request, completion, found = std::move(found)] {
+                                     --waiting_;
+                                     std::optional<WriteOutcome> outcome;
+                                     if (!found) {
+                                         statistics_.refused.fetch_add(1, std::memory_order_relaxed);
+                                         outcome = failed_write(Status::unavailable, found.error().message);
+                                     } else if (found->front()) {
+                                         const auto record = decode_idempotency(*found->front());
+                                         if (record) outcome = replay(*record, *request);
+                                     }
+                                     if (!outcome) {
+                                         write_on_keys(request, completion);
+                                         return;
+                                     }
+                                     answer_write(*std::move(outcome), 0, completion);
+                                 });
+                             });
 }
 
-std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, std::span<KeySlot* const> slots,
-                                                   uint64_t now_ms) const {
+std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, uint64_t now_ms) const {
     if (request.items.size() == 1) {
-        auto rejection = slots[0]->key.check(request.items[0].op, env_.limits.crdt, now_ms);
+        auto rejection = slots_[0]->key.check(request.items[0].op, env_.limits.crdt, now_ms);
         if (!rejection) return std::nullopt;
         return failed_write(Status::rejected, std::move(rejection->text));
     }
     std::map<KeySlot*, crdt::KeyOverlay> overlays;
-    for (size_t i = 0; i < slots.size(); ++i) {
-        auto overlay = overlays.find(slots[i]);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+        auto overlay = overlays.find(slots_[i]);
         if (overlay == overlays.end()) {
-            overlay = overlays.emplace(slots[i], crdt::KeyOverlay(slots[i]->key, now_ms)).first;
+            overlay = overlays.emplace(slots_[i], crdt::KeyOverlay(slots_[i]->key, now_ms)).first;
         }
         auto rejection = overlay->second.check_next(request.items[i].op, env_.limits.crdt);
         if (rejection) return failed_write(Status::rejected, std::move(rejection->text), i);
@@ -182,91 +185,88 @@ std::optional<WriteOutcome> ShardImpl::check_items(const WriteRequest& request, 
     return std::nullopt;
 }
 
+void ShardImpl::answer_write(WriteOutcome outcome, uint64_t ticket, WriteDone completion) {
+    Held held;
+    held.ticket = ticket;
+    held.written = std::move(completion);
+    held.outcome = std::move(outcome);
+    hold(std::move(held));
+}
+
+void ShardImpl::finish_write(Held& held, Durability durability) {
+    held.written(durability == Durability::durable ? std::move(held.outcome)
+                                                   : failed_write(status_of(durability), text_of(durability)));
+}
+
 void ShardImpl::execute_write(const WriteRequest& request, WriteDone completion) {
     const uint64_t now_ms = time_ms();
-    const auto answer_now = [this, &completion](WriteOutcome outcome, uint64_t ticket) {
-        hold({ticket,
-              nullptr,
-              {},
-              [completion = std::move(completion), outcome = std::move(outcome)](Durability durability) {
-                  completion(durability == Durability::durable
-                                 ? outcome
-                                 : failed_write(status_of(durability), text_of(durability)));
-              }});
-    };
-
     // The store may have failed while the request waited for its keys; no group would take it any more.
     if (env_.committer.failed()) {
         statistics_.refused.fetch_add(1, std::memory_order_relaxed);
-        return answer_now(failed_write(Status::unavailable, env_.committer.failure()), 0);
+        return answer_write(failed_write(Status::unavailable, env_.committer.failure()), 0, std::move(completion));
     }
-    std::vector<KeySlot*> slots;
-    slots.reserve(request.items.size());
     uint64_t ticket = 0;
-    for (const WriteItem& item : request.items) {
-        slots.push_back(&resident(request.namespace_name, item.key));
-        if (slots.back()->phase == KeySlot::Phase::corrupt) {
+    for (const KeySlot* slot : slots_) {
+        if (slot->phase == KeySlot::Phase::corrupt) {
             statistics_.refused.fetch_add(1, std::memory_order_relaxed);
-            return answer_now(failed_write(Status::corrupt, slots.back()->error), 0);
+            return answer_write(failed_write(Status::corrupt, slot->error), 0, std::move(completion));
         }
-        ticket = std::max(ticket, slots.back()->ticket);
+        ticket = std::max(ticket, slot->ticket);
     }
-    if (auto rejected = check_items(request, slots, now_ms)) {
+    if (auto rejected = check_items(request, now_ms)) {
         statistics_.rejected.fetch_add(1, std::memory_order_relaxed);
-        return answer_now(*std::move(rejected), ticket);
+        return answer_write(*std::move(rejected), ticket, std::move(completion));
     }
 
     // From here on nothing can be refused: the whole batch happens.
-    struct Change {
-        size_t item;
-        crdt::EntryStamp stamp;
-        crdt::KeyApplied applied;
-    };
-    std::vector<Change> changes;
+    changes_.clear();
     Held held;
-    WriteOutcome outcome;
+    WriteOutcome& outcome = held.outcome;
     outcome.items.resize(request.items.size());
     for (size_t i = 0; i < request.items.size(); ++i) {
         const WriteItem& item = request.items[i];
-        const crdt::EntryStamp stamp{env_.stamps.next_stamp(), env_.committer.incarnation()};
-        crdt::KeyApplied applied = slots[i]->key.apply(item.op, item.ttl_ms, {stamp, env_.stamps});
+        KeySlot& slot = *slots_[i];
+        const crdt::EntryStamp stamp{env_.stamps.next_stamp(now_ms), env_.committer.incarnation()};
+        crdt::KeyApplied applied = slot.key.apply(item.op, item.ttl_ms, {stamp, env_.stamps});
         ItemOutcome& item_outcome = outcome.items[i];
         item_outcome.changed = applied.changed;
         if (applied.conflict) outcome.conflicts.push_back({item.key, *std::move(applied.conflict)});
+        // Most writes are a single item with a single view: the outcome then says all that the room is told.
+        const bool alone = request.items.size() == 1 && applied.views.size() == 1 && applied.own_view == 0;
         for (size_t v = 0; v < applied.views.size(); ++v) {
-            held.frames.push_back(std::make_shared<DeltaFrame>(item.key, std::move(applied.views[v])));
-            if (v == applied.own_view) item_outcome.delta = held.frames.back();
+            auto frame = std::make_shared<const DeltaFrame>(slot.shared_name, std::move(applied.views[v]));
+            if (!alone) held.frames.push_back(frame);
+            if (v == applied.own_view) item_outcome.delta = std::move(frame);
         }
-        if (applied.changed) changes.push_back({i, stamp, std::move(applied)});
+        if (applied.changed) changes_.push_back({&slot, i, stamp, std::move(applied)});
     }
     statistics_.accepted.fetch_add(request.items.size(), std::memory_order_relaxed);
-    if (changes.empty()) {
-        if (request.idempotency_key.empty()) return answer_now(std::move(outcome), ticket);
+    if (changes_.empty()) {
+        if (request.idempotency_key.empty()) return answer_write(std::move(outcome), ticket, std::move(completion));
         // What changes nothing now could change something when it is repeated.
         return answer_recorded(request, std::move(outcome), completion);
     }
 
-    Submission submission;
-    submission.shard = env_.index;
-    std::vector<KeySlot*> changed;
-    for (size_t c = 0; c < changes.size(); ++c) {
-        const Change& change = changes[c];
-        KeySlot& slot = *slots[change.item];
-        submission.entries.push_back(make_entry(slot, change.applied, change.stamp, request.source, request.client_id,
-                                                request.items[change.item].op_bytes, request.idempotency_key,
-                                                changes.size() - 1 - c));
-        changed.push_back(&slot);
+    encoder_.clear();
+    for (size_t c = 0; c < changes_.size(); ++c) {
+        const Change& change = changes_[c];
+        wire::LogEntryParts parts;
+        parts.stamp = change.stamp;
+        parts.batch_following = changes_.size() - 1 - c;
+        parts.source = static_cast<uint8_t>(request.source);
+        parts.client_id = request.client_id;
+        parts.op_bytes = request.items[change.item].op_bytes;
+        parts.idempotency_key = request.idempotency_key;
+        encoder_.add(change.slot->name, attention_ms(change.slot->key), parts, change.applied.delta);
     }
+    std::vector<MetadataWrite> metadata;
     if (!request.idempotency_key.empty()) {
-        submission.metadata.push_back(
-            {idempotency_name(request), encode_idempotency(make_idempotency(request, outcome, now_ms))});
+        metadata.push_back({idempotency_name(request), encode_idempotency(make_idempotency(request, outcome, now_ms))});
     }
-    held.ticket = submit(std::move(submission), changed);
-    held.namespace_name = std::make_shared<std::string>(request.namespace_name);
-    held.done = [completion = std::move(completion), outcome = std::move(outcome)](Durability durability) mutable {
-        completion(durability == Durability::durable ? std::move(outcome)
-                                                     : failed_write(status_of(durability), text_of(durability)));
-    };
+    held.ticket = submit(changes_, std::move(metadata));
+    changes_.clear();  // what they hold may be large
+    held.name = slots_.front()->shared_name;
+    held.written = std::move(completion);
     hold(std::move(held));
     arm_timer();
 }
@@ -289,36 +289,20 @@ void ShardImpl::answer_recorded(const WriteRequest& request, WriteOutcome outcom
         });
     };
     if (env_.committer.submit(std::move(submission), epoch_)) return;
-    hold({ticket_of_ended_epoch, nullptr, {}, [completion](Durability durability) {
-              completion(failed_write(status_of(durability), text_of(durability)));
-          }});
+    hold(ticket_of_ended_epoch,
+         [completion](Durability durability) { completion(failed_write(status_of(durability), text_of(durability))); });
 }
 
-PendingEntry ShardImpl::make_entry(const KeySlot& slot, const crdt::KeyApplied& applied, const crdt::EntryStamp& stamp,
-                                   Source source, uint64_t client_id, const std::string& op_bytes,
-                                   const std::string& idempotency_key, uint64_t batch_following) const {
-    wire::LogEntryPayload payload;
-    payload.stamp = stamp;
-    payload.batch_following = batch_following;
-    payload.source = static_cast<uint8_t>(source);
-    payload.client_id = client_id;
-    payload.key_delta = wire::encode_key_delta(applied.delta);
-    payload.op_bytes = op_bytes;
-    payload.idempotency_key = idempotency_key;
-    PendingEntry entry;
-    entry.name = slot.name;
-    entry.wall_ms = stamp.hlc.wall_ms;
-    entry.deadline_ms = attention_ms(slot.key);
-    entry.payload = wire::encode_log_entry(payload);
-    return entry;
-}
-
-uint64_t ShardImpl::submit(Submission submission, std::span<KeySlot* const> slots) {
+uint64_t ShardImpl::submit(std::span<const Change> changes, std::vector<MetadataWrite> metadata) {
+    Submission submission;
+    submission.shard = env_.index;
+    submission.entries = encoder_.entries();
+    submission.metadata = std::move(metadata);
     const uint64_t last = env_.committer.submit(std::move(submission), epoch_).value_or(ticket_of_ended_epoch);
-    const uint64_t first = last == ticket_of_ended_epoch ? last : last - (slots.size() - 1);
-    for (size_t i = 0; i < slots.size(); ++i) {
-        slots[i]->ticket = last == ticket_of_ended_epoch ? last : first + i;
-        table_.changed(*slots[i]);
+    const uint64_t first = last == ticket_of_ended_epoch ? last : last - (changes.size() - 1);
+    for (size_t i = 0; i < changes.size(); ++i) {
+        changes[i].slot->ticket = last == ticket_of_ended_epoch ? last : first + i;
+        table_.changed(*changes[i].slot);
     }
     return last;
 }
@@ -327,12 +311,12 @@ Progress ShardImpl::undo(UndoRequest request, std::function<void(UndoOutcome)> c
     WriteRequest probe;
     probe.items.push_back({request.key, crdt::LwwRegisterOp{}, request.request_bytes, std::nullopt});
     if (auto refused = refuse_write(probe)) {
-        hold({0, nullptr, {}, [completion = std::move(completion), outcome = *std::move(refused)](Durability) {
-                  UndoOutcome undo_outcome;
-                  undo_outcome.status = outcome.status;
-                  undo_outcome.text = outcome.text;
-                  completion(undo_outcome);
-              }});
+        hold(0, [completion = std::move(completion), outcome = *std::move(refused)](Durability) {
+            UndoOutcome undo_outcome;
+            undo_outcome.status = outcome.status;
+            undo_outcome.text = outcome.text;
+            completion(undo_outcome);
+        });
         return Progress::executed;
     }
     const size_t bytes = 2 * (request.request_bytes.size() + request.key.size());
@@ -366,22 +350,26 @@ void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
                 break;
             case crdt::Key::UndoCheck::possible: {
                 const crdt::EntryStamp stamp{env_.stamps.next_stamp(), env_.committer.incarnation()};
-                crdt::KeyApplied applied =
+                Change change{&slot, 0, stamp, {}};
+                crdt::KeyApplied& applied = change.applied;
+                applied =
                     slot.key.apply_undo(request->target, request->restore, request->client_id, {stamp, env_.stamps});
                 if (!applied.changed) {
                     outcome.skipped = true;
                     outcome.text = "restore value is identical to current";
                     break;
                 }
-                Submission submission;
-                submission.shard = env_.index;
-                submission.entries.push_back(
-                    make_entry(slot, applied, stamp, Source::undo, request->client_id, request->request_bytes, {}, 0));
-                KeySlot* const slots[] = {&slot};
-                held.ticket = submit(std::move(submission), slots);
-                held.namespace_name = std::make_shared<std::string>(request->namespace_name);
+                wire::LogEntryParts parts;
+                parts.stamp = stamp;
+                parts.source = static_cast<uint8_t>(Source::undo);
+                parts.client_id = request->client_id;
+                parts.op_bytes = request->request_bytes;
+                encoder_.clear();
+                encoder_.add(slot.name, attention_ms(slot.key), parts, applied.delta);
+                held.ticket = submit({&change, 1}, {});
+                held.name = slot.shared_name;
                 for (crdt::ClientDelta& view : applied.views) {
-                    held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(view)));
+                    held.frames.push_back(std::make_shared<DeltaFrame>(slot.shared_name, std::move(view)));
                 }
                 statistics_.accepted.fetch_add(1, std::memory_order_relaxed);
                 break;

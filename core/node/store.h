@@ -11,14 +11,15 @@
 // its successor is submitted after its completion. A completion runs exactly once, never inside the submitting call, on
 // any thread of the store, and does no more than post to a lane. What a completed commit() or checkpoint() wrote is
 // seen by every read submitted after the completion began; what a commit() left behind that did not complete as durable
-// is seen by no read until the store is opened again. Ownership: the store takes what it is given by value; what a
-// completion is given is its own.
+// is seen by no read until the store is opened again. Ownership: the store takes what it is given by value and
+// borrows views until the call returns; what a completion is given is its own.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,14 +45,32 @@ struct LogEntry {
     std::string payload;  // wire/log_entry.h; opaque to the store
 };
 
+// An entry on its way into the log: the same with borrowed text.
+struct LogEntryView {
+    uint64_t position = 0;
+    uint64_t origin_node_id = 0;
+    uint64_t origin_incarnation = 0;
+    uint64_t origin_sequence = 0;
+    uint64_t wall_ms = 0;
+    uint64_t deadline_ms = 0;
+    std::string_view namespace_name;
+    std::string_view key;
+    std::string_view payload;
+};
+
 struct MetadataWrite {
     std::string name;
     std::optional<std::string> value;  // absent = delete
 };
 
+// What one commit writes.
 struct CommitGroup {
     std::vector<LogEntry> entries;  // ascending positions, the first is the store's next position
     std::vector<MetadataWrite> metadata;
+};
+struct CommitGroupView {
+    std::span<const LogEntryView> entries;
+    std::span<const MetadataWrite> metadata;
 };
 
 enum class CommitStatus : uint8_t {
@@ -127,7 +146,17 @@ public:
     virtual StoreUsage usage() const = 0;
 
     // Writes the group to the log and makes it durable. The node has one group in flight.
-    virtual void commit(CommitGroup group, std::function<void(CommitResult)> completion) = 0;
+    virtual void commit_views(const CommitGroupView& group, std::function<void(CommitResult)> completion) = 0;
+    void commit(const CommitGroup& group, std::function<void(CommitResult)> completion) {
+        std::vector<LogEntryView> entries;
+        entries.reserve(group.entries.size());
+        for (const LogEntry& entry : group.entries) {
+            entries.push_back({entry.position, entry.origin_node_id, entry.origin_incarnation, entry.origin_sequence,
+                               entry.wall_ms, entry.deadline_ms, entry.name.namespace_name, entry.name.key,
+                               entry.payload});
+        }
+        commit_views({entries, group.metadata}, std::move(completion));
+    }
 
     virtual void read_keys(std::vector<KeyName> names, std::function<void(std::vector<KeyRecord>)> completion) = 0;
 

@@ -198,10 +198,10 @@ public:
         return out;
     }
 
-    void commit(node::CommitGroup group, std::function<void(node::CommitResult)> completion) override {
+    void commit_views(const node::CommitGroupView& group, std::function<void(node::CommitResult)> completion) override {
         std::vector<meridian_log_entry> entries;
         entries.reserve(group.entries.size());
-        for (const node::LogEntry& entry : group.entries) {
+        for (const node::LogEntryView& entry : group.entries) {
             meridian_log_entry out{};
             out.struct_size = sizeof out;
             out.position = entry.position;
@@ -210,7 +210,7 @@ public:
             out.origin_sequence = entry.origin_sequence;
             out.wall_ms = entry.wall_ms;
             out.deadline_ms = entry.deadline_ms;
-            out.name = c_name(entry.name);
+            out.name = {bytes(entry.namespace_name), bytes(entry.key)};
             out.payload = bytes(entry.payload);
             entries.push_back(out);
         }

@@ -316,9 +316,13 @@ struct DeltaWriter {
 std::string encode_client_delta(const ClientDelta& delta, KeyForm form) {
     std::string bytes;
     bytes.reserve(128);  // enough for most; a string grows for the others
-    MsgpackWriter writer(bytes);
-    std::visit(DeltaWriter{writer, form}, delta);
+    append_client_delta(bytes, delta, form);
     return bytes;
+}
+
+void append_client_delta(std::string& out, const ClientDelta& delta, KeyForm form) {
+    MsgpackWriter writer(out);
+    std::visit(DeltaWriter{writer, form}, delta);
 }
 
 Result<ClientDelta> decode_client_delta(Type type, std::string_view bytes) {

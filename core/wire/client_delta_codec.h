@@ -12,6 +12,7 @@
 namespace meridian::wire {
 
 std::string encode_client_delta(const crdt::ClientDelta& delta, KeyForm form);
+void append_client_delta(std::string& out, const crdt::ClientDelta& delta, KeyForm form);
 // Reads what this server, legacy nodes and legacy servers write, both key forms; `tag_versions` is skipped.
 Result<crdt::ClientDelta> decode_client_delta(crdt::Type type, std::string_view bytes);
 

@@ -114,6 +114,7 @@ using ServerMessage = std::variant<DeltaMessage, Ack, BatchAck, ErrorMessage, Aw
                                    ConflictMessage, UndoAck, UndoSkipped>;
 
 std::string encode_server_message(const ServerMessage& message);
+void append_server_message(std::string& out, const ServerMessage& message);
 Result<ServerMessage> decode_server_message(std::string_view bytes);
 // Appends `{"Delta": {crdt_id, delta_bytes}}` without copying the parts first.
 void append_delta_message(std::string& out, std::string_view crdt_id, std::string_view delta_bytes);

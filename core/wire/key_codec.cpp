@@ -84,10 +84,14 @@ Error within(const char* what, const Error& error) {
 
 }  // namespace
 
-std::string encode_key_delta(const crdt::KeyDelta& delta) {
-    BinaryWriter out;
+void encode_key_delta(BinaryWriter& out, const crdt::KeyDelta& delta) {
     encode_head(out, core_delta_version, {delta.generation, delta.expiry, delta.delta.index()});
     std::visit([&](const auto& content) { encode_delta(out, content); }, delta.delta);
+}
+
+std::string encode_key_delta(const crdt::KeyDelta& delta) {
+    BinaryWriter out;
+    encode_key_delta(out, delta);
     return out.take();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/binary.h"
 #include "base/result.h"
 #include "crdt/key.h"
 
@@ -15,6 +16,7 @@ inline constexpr uint8_t core_delta_version = 1;
 inline constexpr uint8_t snapshot_version = 1;
 
 std::string encode_key_delta(const crdt::KeyDelta& delta);
+void encode_key_delta(BinaryWriter& out, const crdt::KeyDelta& delta);
 Result<crdt::KeyDelta> decode_key_delta(std::string_view bytes);
 
 // REQUIRES: key.generation() > 0. Equal lattice states have equal bytes.

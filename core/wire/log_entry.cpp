@@ -1,7 +1,5 @@
 #include "wire/log_entry.h"
 
-#include "base/binary.h"
-
 namespace meridian::wire {
 
 namespace {
@@ -13,20 +11,18 @@ Error malformed(const char* what) {
 
 }  // namespace
 
-std::string encode_log_entry(const LogEntryPayload& payload) {
-    BinaryWriter out;
+void encode_log_entry(BinaryWriter& out, const LogEntryParts& parts) {
     out.u8(log_entry_version);
-    out.bytes(payload.key_delta);
-    out.varint(payload.stamp.hlc.wall_ms);
-    out.varint(payload.stamp.hlc.logical);
-    out.varint(payload.stamp.hlc.node_id);
-    out.varint(payload.stamp.incarnation);
-    out.varint(payload.batch_following);
-    out.u8(payload.source);
-    out.varint(payload.client_id);
-    out.bytes(payload.op_bytes);
-    out.bytes(payload.idempotency_key);
-    return out.take();
+    out.bytes(parts.key_delta);
+    out.varint(parts.stamp.hlc.wall_ms);
+    out.varint(parts.stamp.hlc.logical);
+    out.varint(parts.stamp.hlc.node_id);
+    out.varint(parts.stamp.incarnation);
+    out.varint(parts.batch_following);
+    out.u8(parts.source);
+    out.varint(parts.client_id);
+    out.bytes(parts.op_bytes);
+    out.bytes(parts.idempotency_key);
 }
 
 Result<LogEntryPayload> decode_log_entry(std::string_view bytes) {

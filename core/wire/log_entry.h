@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/binary.h"
 #include "base/result.h"
 #include "crdt/hlc.h"
 
@@ -23,7 +24,18 @@ struct LogEntryPayload {
     std::string idempotency_key;   // empty = none
 };
 
-std::string encode_log_entry(const LogEntryPayload& payload);
+// The same with borrowed text.
+struct LogEntryParts {
+    crdt::EntryStamp stamp;
+    uint64_t batch_following = 0;
+    uint8_t source = 0;
+    uint64_t client_id = 0;
+    std::string_view key_delta;
+    std::string_view op_bytes;
+    std::string_view idempotency_key;
+};
+
+void encode_log_entry(BinaryWriter& out, const LogEntryParts& parts);
 Result<LogEntryPayload> decode_log_entry(std::string_view bytes);
 // Only what recovery needs: a view of the key delta inside `bytes`.
 Result<std::string_view> key_delta_of_log_entry(std::string_view bytes);

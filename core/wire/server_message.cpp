@@ -199,9 +199,13 @@ Result<ServerMessage> decode_server_message(std::string_view bytes) {
 std::string encode_server_message(const ServerMessage& message) {
     std::string bytes;
     bytes.reserve(128);  // enough for most; a string grows for the others
-    MsgpackWriter writer(bytes);
-    std::visit(ServerMessageWriter{{writer}}, message);
+    append_server_message(bytes, message);
     return bytes;
+}
+
+void append_server_message(std::string& out, const ServerMessage& message) {
+    MsgpackWriter writer(out);
+    std::visit(ServerMessageWriter{{writer}}, message);
 }
 
 void append_delta_message(std::string& out, std::string_view crdt_id, std::string_view delta_bytes) {

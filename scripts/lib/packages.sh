@@ -3,7 +3,6 @@
 packages_build=(
     g++ cmake ninja-build pkg-config ccache
     libpoco-dev         # addresses, JSON of requests
-    libmsgpack-cxx-dev  # MessagePack
     libsodium-dev       # signatures, hashes
     liblmdb-dev         # snapshots of the embedded store
     libsystemd-dev      # readiness and stop messages to systemd

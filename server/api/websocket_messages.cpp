@@ -45,8 +45,8 @@ SignatureCheck check_signature(const Session& session, const std::optional<std::
 
 class MessageHandler {
 public:
-    explicit MessageHandler(WebSocketConnection& connection, std::string_view payload)
-        : connection_(connection), payload_(payload) {}
+    MessageHandler(WebSocketConnection& connection, std::string_view payload, uint64_t now_ms)
+        : connection_(connection), payload_(payload), now_ms_(now_ms) {}
 
     void operator()(wire::Subscribe& message) { read_state(message.crdt_id, true); }
 
@@ -62,17 +62,13 @@ public:
         const SignatureCheck signature = check_signature(connection_.session(), message.sig, message.op_bytes);
         if (signature == SignatureCheck::missing) return fail(401, "op signature required");
         if (signature == SignatureCheck::invalid) return fail(401, "invalid op signature");
-        const uint64_t now_ms = connection_.edge().wall_ms();
-        if (!may_write(message.crdt_id, crdt::op_mask(*op), now_ms)) return fail(403, "op not permitted by token");
-        if (const auto drift = drift_problem(*op, now_ms, false)) return fail(400, *drift);
+        if (!may_write(message.crdt_id, crdt::op_mask(*op))) return fail(403, "op not permitted by token");
+        if (const auto drift = drift_problem(*op, now_ms_, false)) return fail(400, *drift);
 
         node::WriteRequest request = new_request(node::Source::ws);
         request.items.push_back(
             {std::move(message.crdt_id), std::move(op).value(), std::move(message.op_bytes), message.ttl_ms});
-        write(std::move(request),
-              [client_seq = message.client_seq](WebSocketConnection& connection, uint64_t changes, uint64_t) {
-                  connection.send(wire::Ack{connection.count_changes(changes), client_seq});
-              });
+        write(std::move(request), {0, message.client_seq, false});
     }
 
     void operator()(wire::BatchOp& message) {
@@ -82,7 +78,6 @@ public:
                                  std::to_string(connection_.edge().settings().batch_items) + " are accepted");
         }
         node::WriteRequest request = new_request(node::Source::ws_batch);
-        const uint64_t now_ms = connection_.edge().wall_ms();
         for (wire::BatchItem& item : message.ops) {
             const SignatureCheck signature = check_signature(connection_.session(), item.sig, item.op_bytes);
             if (signature == SignatureCheck::missing)
@@ -91,17 +86,14 @@ public:
                 return fail(401, "batch: invalid op signature for " + item.crdt_id);
             Result<crdt::Op> op = wire::decode_op(item.op_bytes);
             if (!op) return fail(400, "batch: malformed op for " + item.crdt_id);
-            if (const auto drift = drift_problem(*op, now_ms, true))
+            if (const auto drift = drift_problem(*op, now_ms_, true))
                 return fail(400, "batch: " + item.crdt_id + ": " + *drift);
-            if (!may_write(item.crdt_id, crdt::op_mask(*op), now_ms))
+            if (!may_write(item.crdt_id, crdt::op_mask(*op)))
                 return fail(403, "batch: op not permitted on " + item.crdt_id);
             request.items.push_back(
                 {std::move(item.crdt_id), std::move(op).value(), std::move(item.op_bytes), item.ttl_ms});
         }
-        write(std::move(request),
-              [client_seq = message.client_seq](WebSocketConnection& connection, uint64_t changes, uint64_t deltas) {
-                  connection.send(wire::BatchAck{connection.count_changes(changes), deltas, client_seq});
-              });
+        write(std::move(request), {0, message.client_seq, true});
     }
 
     void operator()(wire::AwarenessUpdate& message) {
@@ -120,7 +112,7 @@ public:
     void operator()(wire::UnsubscribeQuery&) { fail(400, "live queries are not available yet"); }
 
     void operator()(wire::UndoLww& message) {
-        if (!may_write(message.crdt_id, lww_op_mask, connection_.edge().wall_ms())) return fail(403, key_forbidden);
+        if (!may_write(message.crdt_id, lww_op_mask)) return fail(403, key_forbidden);
         const Result<crdt::Hlc> target = wire::decode_hlc(message.target_hlc);
         if (!target) return fail(400, "malformed target_hlc");
         Result<JsonValue> restore = wire::decode_json_value(message.restore_entry);
@@ -159,8 +151,8 @@ public:
     }
 
 private:
-    bool may_write(const std::string& key, uint16_t op_mask, uint64_t now_ms) const {
-        return connection_.session().access.can_write(key, op_mask, now_ms);
+    bool may_write(const std::string& key, uint16_t op_mask) const {
+        return connection_.session().access.can_write(key, op_mask, now_ms_);
     }
 
     node::WriteRequest new_request(node::Source source) const {
@@ -171,30 +163,24 @@ private:
         return request;
     }
 
-    // `acknowledge(connection, changes, deltas)` sends the acknowledgement; conflicts have gone before it.
-    template <class Acknowledge>
-    void write(node::WriteRequest request, Acknowledge acknowledge) {
+    // `ack` without the number of changes; conflicts go before it.
+    void write(node::WriteRequest request, WebSocketConnection::WriteAck ack) {
         const uint64_t number = connection_.begin_reply();
-        auto completion = [number, acknowledge](WebSocketConnection& connection, node::WriteOutcome outcome) {
-            const auto deltas = static_cast<uint64_t>(
+        auto completion = [number, ack](WebSocketConnection& connection, node::WriteOutcome outcome) {
+            WebSocketConnection::WriteAck done = ack;
+            done.changes = static_cast<uint64_t>(
                 std::count_if(outcome.items.begin(), outcome.items.end(),
                               [](const node::ItemOutcome& item) { return item.delta != nullptr; }));
-            if (outcome.status == node::Status::ok && outcome.conflicts.empty()) {
-                return connection.complete_reply(
-                    number, [acknowledge, deltas](WebSocketConnection& then) { acknowledge(then, deltas, deltas); });
-            }
-            connection.complete_reply(number,
-                                      [acknowledge, deltas, outcome = std::move(outcome)](WebSocketConnection& then) {
-                                          if (outcome.status != node::Status::ok)
-                                              return then.send(error_of(outcome.status, outcome.text));
-                                          // A conflict tells of another client's value, which only a reader of the key
-                                          // may know.
-                                          for (const node::KeyConflict& each : outcome.conflicts) {
-                                              if (then.may_read(each.key))
-                                                  then.send(wire::ConflictMessage{each.key, each.conflict});
-                                          }
-                                          acknowledge(then, deltas, deltas);
-                                      });
+            if (outcome.status == node::Status::ok && outcome.conflicts.empty())
+                return connection.complete_reply(number, done);
+            connection.complete_reply(number, [done, outcome = std::move(outcome)](WebSocketConnection& then) {
+                if (outcome.status != node::Status::ok) return then.send(error_of(outcome.status, outcome.text));
+                // A conflict tells of another client's value, which only a reader of the key may know.
+                for (const node::KeyConflict& each : outcome.conflicts) {
+                    if (then.may_read(each.key)) then.send(wire::ConflictMessage{each.key, each.conflict});
+                }
+                then.send(done);
+            });
         };
         connection_.ask<node::WriteOutcome>(
             number,
@@ -239,13 +225,14 @@ private:
 
     WebSocketConnection& connection_;
     std::string_view payload_;
+    uint64_t now_ms_;
 };
 
 }  // namespace
 
-void handle_message(WebSocketConnection& connection, std::string_view payload) {
+void handle_message(WebSocketConnection& connection, std::string_view payload, uint64_t now_ms) {
     connection.edge().statistics().websocket_messages.add(1);
-    MessageHandler handler(connection, payload);
+    MessageHandler handler(connection, payload, now_ms);
     Result<wire::ClientMessage> message = wire::decode_client_message(payload);
     if (!message) return handler.fail(400, "malformed message");
     std::visit(handler, *message);

@@ -1,7 +1,5 @@
 #include "net/delivery.h"
 
-#include "protocol/websocket_codec.h"
-
 namespace meridian::server {
 
 void Delivery::remember(const std::string& key) {
@@ -13,7 +11,7 @@ void Delivery::miss(const std::string& key, uint64_t now_ms) {
     if (started_ && may_read(key, now_ms)) remember(key);
 }
 
-bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms,
+bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& limits, const Clock& clock,
                         EdgeStatistics& statistics) {
     for (; next_batch_ < room.end(); ++next_batch_) {
         if (!started_) continue;
@@ -29,19 +27,21 @@ bool Delivery::catch_up(const Room& room, OutputQueue& output, const Limits& lim
                 continue;
             }
         }
+        const uint64_t now_ms = clock.wall_ms();
         std::string own;
         bool too_slow = false;
-        for (const RoomMessage& message : batch.messages()) {
+        for (size_t i = 0; i < batch.messages().size(); ++i) {
+            const RoomMessage& message = batch.messages()[i];
             if (message.delta) {
                 const std::string& key = message.delta->key();
                 if (withheld_ == key || (missed_ && missed_->count(key) != 0) || !may_read(key, now_ms)) continue;
             }
-            const std::string& bytes = message.bytes(form_);
+            const std::string_view bytes = batch.frame(form_, i);
             if (queued + own.size() + bytes.size() > limits.queue_bytes_max && queued + own.size() > 0) {
                 if (message.delta) remember(message.delta->key());  // awareness is only about now
                 too_slow = true;
             } else {
-                append_message(own, Opcode::binary, bytes);
+                own.append(bytes);
             }
         }
         if (too_slow) statistics.readers_too_slow.add(1);

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "auth/token_cache.h"
+#include "base/environment.h"
 #include "metrics/edge_statistics.h"
 #include "net/output_queue.h"
 #include "net/room.h"
@@ -36,8 +37,9 @@ public:
 
     // Queues what the room has sealed since the last call. False if the reader has missed too much to be brought up
     // again.
-    bool catch_up(const Room& room, OutputQueue& output, const Limits& limits, uint64_t now_ms,
+    bool catch_up(const Room& room, OutputQueue& output, const Limits& limits, const Clock& clock,
                   EdgeStatistics& statistics);
+    bool caught_up(const Room& room) const { return next_batch_ == room.end(); }
 
     // A delta of this key will never come: its state is to be sent instead, if it may be read.
     void miss(const std::string& key, uint64_t now_ms);

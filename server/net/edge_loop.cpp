@@ -244,7 +244,8 @@ void EdgeLoop::hand_out_batches() {
         size_t slice = overrun ? SIZE_MAX : std::min(budget, sends_per_room);
         const size_t given = slice;
         const bool over = room->pass_slice(slice, [this](ConnectionId id) {
-            if (WebSocketConnection* connection = find_websocket(id)) connection->settle();
+            WebSocketConnection* connection = find_websocket(id);
+            if (connection != nullptr && !connection->caught_up()) connection->settle();
         });
         budget -= std::min(budget, given - slice);
         if (!over || room->pass_wanted()) passing_rooms_.push_back(room);

@@ -98,6 +98,12 @@ public:
     }
     // A buffer that every read of this loop goes through.
     std::string& read_buffer() { return read_buffer_; }
+    // Where connections encode what they send, each for the moment of one call.
+    struct EncodeBuffers {
+        std::string message;
+        std::string frame;
+    };
+    EncodeBuffers& encode_buffers() { return encode_buffers_; }
 
     WebSocketConnection* find_websocket(ConnectionId id);
     HttpConnection* find_http(ConnectionId id);
@@ -177,6 +183,7 @@ private:
     RoomSpread spread_{*this};
     EdgeStatistics statistics_;
     std::string read_buffer_;
+    EncodeBuffers encode_buffers_;
     std::string date_header_;
     uint64_t date_second_ = 0;
     std::vector<int> listen_fds_;

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t pieces_per_write = 64;
 // Small replies are gathered in one piece up to this size.
 constexpr size_t gather_bytes_max = 4096;
+constexpr size_t small_bytes = 256;
 constexpr size_t capacity_kept = 2;
 }  // namespace
 
@@ -31,7 +32,10 @@ void OutputQueue::push(Kind kind, std::string_view bytes) {
             return;
         }
     }
-    pieces_.push_back({nullptr, std::string(bytes), 0, kind});
+    Piece& piece = pieces_.emplace_back();
+    piece.kind = kind;
+    if (bytes.size() < small_bytes) piece.own.reserve(small_bytes);  // there may be more like it
+    piece.own.append(bytes);
 }
 
 void OutputQueue::advance(size_t count) {

@@ -3,20 +3,34 @@
 #include "protocol/websocket_codec.h"
 
 namespace meridian::server {
+namespace {
+constexpr size_t message_bytes_typical = 160;
+}
 
 RoomBatch::RoomBatch(std::vector<RoomMessage> messages) : messages_(std::move(messages)) {}
 
-const SharedBytes& RoomBatch::frames(node::KeyForm form) const {
-    const auto index = static_cast<size_t>(form);
-    std::call_once(encoded_[index], [this, form, index] {
+const RoomBatch::Encoded& RoomBatch::encoded(node::KeyForm form) const {
+    Encoded& encoded = encoded_[static_cast<size_t>(form)];
+    std::call_once(encoded.done, [&] {
         auto bytes = std::make_shared<std::string>();
-        size_t size = 0;
-        for (const RoomMessage& message : messages_) size += message.bytes(form).size() + 10;
-        bytes->reserve(size);
-        for (const RoomMessage& message : messages_) append_message(*bytes, Opcode::binary, message.bytes(form));
-        frames_[index] = std::move(bytes);
+        bytes->reserve(messages_.size() * message_bytes_typical);
+        encoded.ends.reserve(messages_.size());
+        std::string own;
+        for (const RoomMessage& message : messages_) {
+            own.clear();
+            if (message.delta) message.delta->append_message(own, form);
+            append_message(*bytes, Opcode::binary, message.delta ? own : *message.awareness);
+            encoded.ends.push_back(bytes->size());
+        }
+        encoded.frames = std::move(bytes);
     });
-    return frames_[index];
+    return encoded;
+}
+
+std::string_view RoomBatch::frame(node::KeyForm form, size_t index) const {
+    const Encoded& all = encoded(form);
+    const size_t begin = index == 0 ? 0 : all.ends[index - 1];
+    return std::string_view(*all.frames).substr(begin, all.ends[index] - begin);
 }
 
 size_t RoomBatch::message_bytes() const {
@@ -34,6 +48,7 @@ std::optional<ConnectionId> Room::leave(size_t index) {
 
 RoomBatchPtr Room::seal() {
     if (open_.empty()) return nullptr;
+    last_batch_messages_ = open_.size();
     batches_.push_back(std::make_shared<const RoomBatch>(std::move(open_)));
     open_.clear();
     return batches_.back();

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -32,8 +33,6 @@ namespace meridian::server {
 struct RoomMessage {
     node::DeltaFramePtr delta;  // null for awareness
     SharedBytes awareness;      // the encoded message, not yet framed
-
-    const std::string& bytes(node::KeyForm form) const { return delta ? delta->message(form) : *awareness; }
 };
 
 // Immutable to its readers, on any loop.
@@ -44,12 +43,20 @@ public:
     // About what it takes to hold and to send it.
     size_t message_bytes() const;
     // All messages as WebSocket frames; encoded by whoever asks first.
-    const SharedBytes& frames(node::KeyForm form) const;
+    const SharedBytes& frames(node::KeyForm form) const { return encoded(form).frames; }
+    // What frames() holds of one message.
+    std::string_view frame(node::KeyForm form, size_t index) const;
 
 private:
+    struct Encoded {
+        std::once_flag done;
+        SharedBytes frames;
+        std::vector<size_t> ends;  // of each message in `frames`
+    };
+    const Encoded& encoded(node::KeyForm form) const;
+
     std::vector<RoomMessage> messages_;
-    mutable std::once_flag encoded_[2];
-    mutable SharedBytes frames_[2];
+    mutable Encoded encoded_[2];
 };
 using RoomBatchPtr = std::shared_ptr<const RoomBatch>;
 
@@ -67,7 +74,10 @@ public:
     // The member that now has this index, if another one was moved there.
     std::optional<ConnectionId> leave(size_t index);
 
-    void add(RoomMessage message) { open_.push_back(std::move(message)); }
+    void add(RoomMessage message) {
+        if (open_.empty()) open_.reserve(last_batch_messages_);
+        open_.push_back(std::move(message));
+    }
     bool has_open_batch() const { return !open_.empty(); }
     // Closes the open batch; null if there is nothing in it.
     RoomBatchPtr seal();
@@ -125,6 +135,7 @@ private:
     std::string name_;
     std::vector<ConnectionId> members_;
     std::vector<RoomMessage> open_;
+    size_t last_batch_messages_ = 1;                      // the next batch will be about as large
     std::vector<size_t> guests_;                          // by loop
     std::unordered_map<uint64_t, size_t> guest_clients_;  // connections by client id
     std::deque<RoomBatchPtr> batches_;

@@ -133,11 +133,13 @@ void WebSocketConnection::take_event(const WebSocketEvent& event) {
         case WebSocketEvent::Kind::pong:
         case WebSocketEvent::Kind::text:
             return;
-        case WebSocketEvent::Kind::binary:
+        case WebSocketEvent::Kind::binary: {
             if (closing_) return;
-            if (edge_.wall_ms() >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
+            const uint64_t now_ms = edge_.wall_ms();
+            if (now_ms >= session_->claims.expires_at_ms) return close(close_code::policy, "token expired");
             message_bytes_ = event.payload.size();
-            return handle_message(*this, event.payload);
+            return handle_message(*this, event.payload, now_ms);
+        }
         case WebSocketEvent::Kind::ping:
             if (!closing_) {
                 std::string pong;
@@ -169,11 +171,11 @@ uint64_t WebSocketConnection::begin_reply() {
     return first_reply_ + replies_.size() - 1;
 }
 
-void WebSocketConnection::complete_reply(uint64_t number, Emit emit) {
+void WebSocketConnection::complete_reply(uint64_t number, Reply reply) {
     if (number < first_reply_ + emitted_ || number - first_reply_ >= replies_.size()) return;
-    Reply& reply = replies_[number - first_reply_];
-    asked_bytes_ -= std::exchange(reply.request_bytes, 0);
-    reply.emit = std::move(emit);
+    Outstanding& outstanding = replies_[number - first_reply_];
+    asked_bytes_ -= std::exchange(outstanding.request_bytes, 0);
+    outstanding.reply = std::move(reply);
     if (held_by_ == number) held_by_.reset();
     mark_dirty();
 }
@@ -192,16 +194,18 @@ void WebSocketConnection::reply_error(uint64_t number, uint16_t code, std::strin
 }
 
 void WebSocketConnection::emit_replies() {
-    while (!closing_ && emitted_ < replies_.size() && replies_[emitted_].emit) {
-        const Emit emit = std::move(replies_[emitted_].emit);
-        ++emitted_;
-        emit(*this);
+    while (!closing_ && emitted_ < replies_.size() && replies_[emitted_].reply.index() != 0) {
+        const Reply reply = std::move(replies_[emitted_++].reply);
+        if (const auto* ack = std::get_if<WriteAck>(&reply)) {
+            send(*ack);
+        } else {
+            std::get<Emit>(reply)(*this);
+        }
     }
     if (emitted_ == replies_.size()) {
         first_reply_ += emitted_;
         emitted_ = 0;
-        replies_.clear();
-        if (replies_.capacity() > 4) std::vector<Reply>().swap(replies_);
+        replies_.clear();  // on_second() gives the memory back
     } else if (emitted_ >= 64) {
         replies_.erase(replies_.begin(), replies_.begin() + static_cast<std::ptrdiff_t>(emitted_));
         first_reply_ += emitted_;
@@ -211,9 +215,18 @@ void WebSocketConnection::emit_replies() {
 
 void WebSocketConnection::send(const wire::ServerMessage& message) {
     if (closing_) return;
-    std::string frame;
-    append_message(frame, Opcode::binary, wire::encode_server_message(message));
-    output_.push(OutputQueue::Kind::reply, frame);
+    EdgeLoop::EncodeBuffers& buffers = edge_.encode_buffers();
+    buffers.message.clear();
+    buffers.frame.clear();
+    wire::append_server_message(buffers.message, message);
+    append_message(buffers.frame, Opcode::binary, buffers.message);
+    output_.push(OutputQueue::Kind::reply, buffers.frame);
+}
+
+void WebSocketConnection::send(const WriteAck& ack) {
+    const uint64_t sequence = count_changes(ack.changes);
+    if (ack.batch) return send(wire::BatchAck{sequence, ack.changes, ack.client_seq});
+    send(wire::Ack{sequence, ack.client_seq});
 }
 
 void WebSocketConnection::send_state(const node::StateFrames& state) {
@@ -262,7 +275,7 @@ void WebSocketConnection::close(uint16_t code, std::string_view reason) {
 
 bool WebSocketConnection::catch_up() {
     if (closing_) return true;
-    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.wall_ms(), edge_.statistics())) return true;
+    if (delivery_.catch_up(room_, output_, delivery_limits(), edge_.shared().clock, edge_.statistics())) return true;
     close(close_code::try_again_later, too_slow);
     return false;
 }
@@ -372,6 +385,7 @@ void WebSocketConnection::update_interest() {
 void WebSocketConnection::on_second(uint64_t now_us) {
     const config::Settings& settings = edge_.settings();
     const uint64_t ping_interval_us = settings.websocket_ping_interval_ms * 1000;
+    if (replies_.empty()) std::vector<Outstanding>().swap(replies_);
     if (stalled_since_us_ != 0 && now_us > stalled_since_us_ + settings.write_timeout_ms * 1000)
         return edge_.close(id_);
     if (closing_) return wait_for_close(now_us);

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "net/connection.h"
@@ -29,6 +30,13 @@ class WebSocketConnection final : public Connection {
 public:
     // Writes a reply; called when it is its turn.
     using Emit = std::function<void(WebSocketConnection&)>;
+    // The reply to a write that went through.
+    struct WriteAck {
+        uint64_t changes = 0;
+        std::optional<uint64_t> client_seq;
+        bool batch = false;
+    };
+    using Reply = std::variant<std::monostate, WriteAck, Emit>;  // nothing while it is not complete
 
     // `edge`: the loop that it lives on. `room`: its namespace's there. `greeting`: the answer to the upgrade, sent
     // first. `input`: what the client sent behind its upgrade request.
@@ -53,7 +61,7 @@ public:
 
     // Takes the next place in the order of replies.
     uint64_t begin_reply();
-    void complete_reply(uint64_t number, Emit emit);
+    void complete_reply(uint64_t number, Reply reply);
     // The same for a reply whose place among the deltas must be exact: it leaves now, after what the room has sealed so
     // far. REQUIRES: every earlier reply is complete, which the node's order of completions gives.
     void complete_reply_in_place(uint64_t number, Emit emit);
@@ -71,12 +79,14 @@ public:
 
     // Inside an Emit, or where there is no order to keep.
     void send(const wire::ServerMessage& message);
+    void send(const WriteAck& ack);
     void send_state(const node::StateFrames& state);
     // Deltas of these keys did not get here, or of too many to be made up for.
     void miss(const std::set<std::string>& keys, bool too_many);
     // The per-connection number that acknowledgements carry: ops of this connection that changed something.
     uint64_t count_changes(uint64_t changes) { return change_count_ += changes; }
 
+    bool caught_up() const { return delivery_.caught_up(room_); }
     bool may_read(const std::string& key) const { return delivery_.may_read(key, edge_.wall_ms()); }
     // Deltas of `key` are withheld until release_key(). One key at a time, since reading is held meanwhile.
     void withhold_key(const std::string& key) { delivery_.withhold(key); }
@@ -97,8 +107,8 @@ public:
     size_t send_bulk(size_t bytes_max);
 
 private:
-    struct Reply {
-        Emit emit;  // empty while it is not complete
+    struct Outstanding {
+        Reply reply;
         size_t request_bytes = 0;
     };
 
@@ -133,7 +143,7 @@ private:
     WebSocketReader reader_;
     OutputQueue output_;
     Delivery delivery_;
-    std::vector<Reply> replies_;  // [emitted_, end) are outstanding
+    std::vector<Outstanding> replies_;  // [emitted_, end) are outstanding
     size_t emitted_ = 0;
     size_t message_bytes_ = 0;  // of the message that is being handled
     size_t asked_bytes_ = 0;    // of the requests whose replies are not complete

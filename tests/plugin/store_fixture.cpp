@@ -127,10 +127,10 @@ node::LogEntry entry(uint64_t position, const std::string& namespace_name, const
     return out;
 }
 
-node::CommitResult TestStore::commit(node::CommitGroup group) {
+node::CommitResult TestStore::commit(const node::CommitGroup& group) {
     const size_t count = group.entries.size();
     Awaited<node::CommitResult> result;
-    store_->commit(std::move(group), result.completion());
+    store_->commit(group, result.completion());
     auto out = result.get();
     if (out.status == node::CommitStatus::durable) next_ += count;
     return out;

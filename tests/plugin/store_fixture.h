@@ -96,7 +96,7 @@ public:
     // Position of the entry; the group has this one.
     uint64_t put(const std::string& namespace_name, const std::string& key, const std::string& payload,
                  uint64_t deadline_ms = 0);
-    node::CommitResult commit(node::CommitGroup group);
+    node::CommitResult commit(const node::CommitGroup& group);
     node::CommitResult commit_metadata(const std::string& name, std::optional<std::string> value);
     node::KeyRecord read(const std::string& namespace_name, const std::string& key);
     std::vector<node::KeyRecord> read(std::vector<node::KeyName> names);

@@ -110,13 +110,25 @@ node::StoreUsage SimulatedStore::usage() const {
     return usage;
 }
 
-void SimulatedStore::commit(node::CommitGroup group, std::function<void(node::CommitResult)> completion) {
+void SimulatedStore::commit_views(const node::CommitGroupView& group,
+                                  std::function<void(node::CommitResult)> completion) {
     if (commit_in_flight_) violation_ = "commit() while a group is in flight";
     commit_in_flight_ = true;
     ++commits_;
     const node::CommitStatus failure =
         failed_ ? node::CommitStatus::not_committed : std::exchange(next_failure_, node::CommitStatus::durable);
-    auto shared = std::make_shared<node::CommitGroup>(std::move(group));
+    auto shared = std::make_shared<node::CommitGroup>();
+    for (const node::LogEntryView& entry : group.entries) {
+        shared->entries.push_back({entry.position,
+                                   entry.origin_node_id,
+                                   entry.origin_incarnation,
+                                   entry.origin_sequence,
+                                   entry.wall_ms,
+                                   entry.deadline_ms,
+                                   {std::string(entry.namespace_name), std::string(entry.key)},
+                                   std::string(entry.payload)});
+    }
+    shared->metadata.assign(group.metadata.begin(), group.metadata.end());
     later([this, shared, failure, completion = std::move(completion)] {
         commit_in_flight_ = false;
         uint64_t expected = disk_.last_position() + 1;

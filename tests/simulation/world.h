@@ -119,7 +119,7 @@ public:
 
     const node::StoreOpening& opening() const override { return opening_; }
     node::StoreUsage usage() const override;
-    void commit(node::CommitGroup group, std::function<void(node::CommitResult)> completion) override;
+    void commit_views(const node::CommitGroupView& group, std::function<void(node::CommitResult)> completion) override;
     void read_keys(std::vector<node::KeyName> names,
                    std::function<void(std::vector<node::KeyRecord>)> completion) override;
     void checkpoint(std::vector<node::SnapshotWrite> snapshots, std::function<void(std::string)> completion) override;

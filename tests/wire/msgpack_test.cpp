@@ -42,6 +42,7 @@ class MsgpackTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(writes_floats_as_float64_even_when_integral);
     CPPUNIT_TEST(writes_lengths_in_the_shortest_form);
     CPPUNIT_TEST(reads_every_integer_width_and_signedness);
+    CPPUNIT_TEST(reads_every_form_of_text_bytes_and_extension);
     CPPUNIT_TEST(widens_float32);
     CPPUNIT_TEST(walks_nested_values);
     CPPUNIT_TEST(ignores_bytes_after_the_first_value);
@@ -126,6 +127,33 @@ class MsgpackTest : public CppUnit::TestFixture {
             CPPUNIT_ASSERT_MESSAGE(minus_five, tape.ok());
             CPPUNIT_ASSERT_MESSAGE(minus_five, tape->root().kind() == MsgpackKind::negative_integer);
             CPPUNIT_ASSERT_EQUAL_MESSAGE(minus_five, int64_t{-5}, tape->root().negative_integer());
+        }
+    }
+
+    void reads_every_form_of_text_bytes_and_extension() {
+        struct Form {
+            const char* bytes;
+            MsgpackKind kind;
+            const char* content;  // of an extension: its type first
+        };
+        for (const Form& form :
+             {Form{"a26869", MsgpackKind::string, "6869"}, Form{"d9026869", MsgpackKind::string, "6869"},
+              Form{"da00026869", MsgpackKind::string, "6869"}, Form{"db000000026869", MsgpackKind::string, "6869"},
+              Form{"c40100", MsgpackKind::binary, "00"}, Form{"c5000100", MsgpackKind::binary, "00"},
+              Form{"c60000000100", MsgpackKind::binary, "00"}, Form{"d40701", MsgpackKind::extension, "0701"},
+              Form{"d5070102", MsgpackKind::extension, "070102"},
+              Form{"d60701020304", MsgpackKind::extension, "0701020304"},
+              Form{"d7070102030405060708", MsgpackKind::extension, "070102030405060708"},
+              Form{"d80700000000000000000000000000000000", MsgpackKind::extension,
+                   "0700000000000000000000000000000000"},
+              Form{"c7010709", MsgpackKind::extension, "0709"}, Form{"c800010709", MsgpackKind::extension, "0709"},
+              Form{"c9000000010709", MsgpackKind::extension, "0709"}, Form{"c70007", MsgpackKind::extension, "07"}}) {
+            const std::string bytes = from_hex(form.bytes);
+            const Result<MsgpackTape> tape = MsgpackTape::parse(bytes);
+            CPPUNIT_ASSERT_MESSAGE(form.bytes, tape.ok());
+            CPPUNIT_ASSERT_MESSAGE(form.bytes, tape->root().kind() == form.kind);
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(form.bytes, hex(form.content), to_hex(tape->root().bytes()));
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(form.bytes, bytes.size(), tape->bytes_used());
         }
     }
 

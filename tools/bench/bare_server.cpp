@@ -22,9 +22,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "protocol/websocket_codec.h"
-#include "wire/client_message.h"
-
 namespace meridian::load {
 namespace {
 
@@ -107,12 +104,12 @@ private:
 
 class Loop {
 public:
-    Loop(int listener, const std::string& directory)
+    Loop(int listener, const std::string& directory, std::string answer)
         : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
           wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
           listener_(listener),
-          committer_(directory, wake_.get()) {
-        server::append_message(ack_, server::Opcode::binary, wire::encode_server_message(wire::Ack{100'000, {}}));
+          committer_(directory, wake_.get()),
+          answer_(std::move(answer)) {
         watch(wake_.get());
         watch(listener_);
     }
@@ -208,11 +205,11 @@ private:
     void acknowledge() {
         uint64_t value = 0;
         if (::read(wake_.get(), &value, sizeof value) < 0) return;
-        std::string acks;
+        std::string answers;
         for (const auto& client : committer_.take_durable()) {
-            acks.clear();
-            for (size_t i = 0; i < client.second; ++i) acks += ack_;
-            if (clients_.count(client.first) != 0) send(client.first, acks);
+            answers.clear();
+            for (size_t i = 0; i < client.second; ++i) answers += answer_;
+            if (clients_.count(client.first) != 0) send(client.first, answers);
         }
     }
 
@@ -229,12 +226,12 @@ private:
     std::unordered_map<int, Client> clients_;
     std::array<char, 65536> buffer_{};
     Group group_;
-    std::string ack_;
+    std::string answer_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<BareServer>> BareServer::start(const std::string& directory) {
+Result<std::unique_ptr<BareServer>> BareServer::start(const std::string& directory, const std::string& answer) {
     const auto failed = [] { return Error{std::string("bare server: ") + std::strerror(errno)}; };
     const FileDescriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     sockaddr_in name{};
@@ -252,7 +249,7 @@ Result<std::unique_ptr<BareServer>> BareServer::start(const std::string& directo
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(1);
         for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
-        Loop(listener.get(), directory).run();
+        Loop(listener.get(), directory, answer).run();
     }
     return std::unique_ptr<BareServer>(new BareServer("127.0.0.1:" + std::to_string(ntohs(name.sin_port)), process));
 }

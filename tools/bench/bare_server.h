@@ -1,6 +1,6 @@
 // The least that a server of durable ops must do, as a measure for one that does more: WebSockets on one event loop,
 // and group commit on one thread that writes what has accumulated into a preallocated file and syncs it. Each frame is
-// answered with one as large as an Ack when it is durable. It knows no keys, checks nothing and tells nobody.
+// answered with given bytes when it is durable. It knows no keys, checks nothing and tells nobody else.
 #pragma once
 
 #include <sys/types.h>
@@ -16,8 +16,8 @@ namespace meridian::load {
 // A process of its own; ends with this value. REQUIRES: this program has one thread.
 class BareServer {
 public:
-    // `directory`: where its file of 64 MiB is made.
-    static Result<std::unique_ptr<BareServer>> start(const std::string& directory);
+    // `directory`: where its file of 64 MiB is made. `answer`: WebSocket frames.
+    static Result<std::unique_ptr<BareServer>> start(const std::string& directory, const std::string& answer);
     ~BareServer();
     BareServer(const BareServer&) = delete;
     BareServer& operator=(const BareServer&) = delete;

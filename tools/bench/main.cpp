@@ -32,7 +32,7 @@ Result<void> check_descriptors(const Options& options, uint64_t limit) {
         uint64_t connections;
     };
     for (const Need& need :
-         {Need{"fan-out", "--subscribers", options.subscribers}, Need{"ops", "--connections", 2 * options.connections},
+         {Need{"fan-out", "--subscribers", options.subscribers}, Need{"ops", "--connections", 3 * options.connections},
           Need{"idle", "--idle", options.idle + 1000}, Need{"join-storm", "--joins", options.joins}}) {
         for (const std::string& workload : options.workloads) {
             if (workload == need.workload && need.connections + others > limit) {

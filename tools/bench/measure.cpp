@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <vector>
 
@@ -68,6 +69,17 @@ std::optional<uint64_t> Process::cpu_ns() const {
     clockid_t clock{};
     if (::clock_getcpuclockid(id_, &clock) != 0) return std::nullopt;
     return clock_ns(clock);
+}
+
+std::map<pid_t, uint64_t> Process::thread_cpu_ns() const {
+    std::map<pid_t, uint64_t> threads;
+    std::error_code gone;
+    for (const auto& task : std::filesystem::directory_iterator(proc_path(id_, "task"), gone)) {
+        std::ifstream file(task.path() / "schedstat");
+        uint64_t cpu_ns = 0;
+        if (file >> cpu_ns) threads[static_cast<pid_t>(std::stol(task.path().filename()))] = cpu_ns;
+    }
+    return threads;
 }
 
 std::optional<uint64_t> Process::private_bytes() const {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ public:
     pid_t id() const { return id_; }
     // User and system time of all its threads, those that have ended included.
     std::optional<uint64_t> cpu_ns() const;
+    // The same of each thread that is running, by its id; empty where the kernel does not tell.
+    std::map<pid_t, uint64_t> thread_cpu_ns() const;
     // Memory that belongs to it alone: what would be free if it ended. User space only.
     std::optional<uint64_t> private_bytes() const;
     std::optional<uint64_t> descriptors() const;

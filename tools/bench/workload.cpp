@@ -104,6 +104,7 @@ Window::Window(std::optional<pid_t> process, size_t message_bytes, double loopba
     : message_bytes_(message_bytes), loopback_ns_(loopback_ns) {
     if (process) process_.emplace(*process);
     if (process_) server_cpu_ns_ = process_->cpu_ns().value_or(0);
+    if (process_) thread_cpu_ns_ = process_->thread_cpu_ns();
     own_cpu_ns_ = own_cpu_ns();
     start_ns_ = now_ns();
 }
@@ -120,6 +121,11 @@ Result<void> Window::end(uint64_t count, const std::string& thing, Figures& figu
     const double own_us = static_cast<double>(own_cpu_ns() - own_cpu_ns_) / 1e3;
     std::optional<uint64_t> server_cpu_ns;
     if (process_ && !(server_cpu_ns = process_->cpu_ns())) return Error{"the server has ended"};
+    uint64_t busiest_thread_ns = 0;
+    if (process_) {
+        for (const auto& [thread, cpu_ns] : process_->thread_cpu_ns())
+            busiest_thread_ns = std::max(busiest_thread_ns, cpu_ns - thread_cpu_ns_[thread]);
+    }
     const Result<double> loopback_ns = loopback_pair_ns(message_bytes_);
     if (!loopback_ns) return loopback_ns.error();
     const double loopback_us = (*loopback_ns + loopback_ns_) / 2e3;
@@ -128,6 +134,8 @@ Result<void> Window::end(uint64_t count, const std::string& thing, Figures& figu
         const double cost_us = static_cast<double>(*server_cpu_ns - server_cpu_ns_) / 1e3 / things;
         figures.emplace_back("server_cpu_per_" + thing + "_us", cost_us);
         figures.emplace_back("server_cpu_per_" + thing + "_loopbacks", cost_us / loopback_us);
+        figures.emplace_back("server_busiest_thread_per_" + thing + "_us",
+                             static_cast<double>(busiest_thread_ns) / 1e3 / things);
     }
     figures.emplace_back("generator_cpu_per_" + thing + "_us", own_us / things);
     figures.emplace_back("loopback_us", loopback_us);

@@ -69,6 +69,7 @@ private:
     size_t message_bytes_;
     double loopback_ns_;
     uint64_t server_cpu_ns_ = 0;
+    std::map<pid_t, uint64_t> thread_cpu_ns_;  // of the server
     uint64_t own_cpu_ns_;
     uint64_t start_ns_;
 };
