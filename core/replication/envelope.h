@@ -1,0 +1,45 @@
+// The envelope: one delta, as nodes broadcast it on Channel::delta (cluster-and-storage.md section 4). The first four
+// keys are what nodes of the older implementation read; the others are ours and they ignore them.
+// docs/CLUSTER-PROTOCOL.md.
+//
+// Pure functions; memory proportional to the input.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "node/version_vector.h"
+#include "replication/seal.h"
+
+namespace meridian::replication {
+
+struct Envelope {
+    uint64_t origin_node_id = 0;
+    std::string namespace_name;
+    std::string key;
+    std::string delta_bytes;  // what clients are told; for nodes of the older implementation
+
+    // Absent in an envelope of the older implementation.
+    struct Numbered {
+        uint64_t incarnation = 0;  // "inc"
+        uint64_t sequence = 0;     // "oseq"
+        uint8_t type_code = 0;     // "ct"
+        uint64_t wall_ms = 0;      // "ts"
+        bool repeated = false;     // "fl" bit 0
+        std::string payload;       // "xd": wire/log_entry.h
+    };
+    std::optional<Numbered> numbered;
+
+    node::Origin origin() const { return {origin_node_id, numbered ? numbered->incarnation : 0}; }
+};
+
+// The keys in their fixed order, maps sorted, `mac` last.
+std::string encode_envelope(const Envelope& envelope, const Seal& seal);
+// As tolerant as the older implementation (section 4.3): any order, unknown keys, an array of exactly four, delta_bytes
+// as an array of integers, bytes after the value.
+Result<Envelope> decode_envelope(std::string_view bytes, const Seal& seal);
+
+}  // namespace meridian::replication
