@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/binary.h"
+#include "node/replication_port.h"
 
 namespace meridian::node {
 
@@ -46,13 +47,43 @@ std::optional<Committer::Start> decode_head(std::string_view bytes) {
 Committer::Committer(Options options, Store& store, const NodeClock& clock, Lane& lane)
     : options_(options), store_(store), clock_(clock), lane_(lane) {}
 
+Committer::~Committer() = default;
+
 void Committer::start(const Start& start, std::vector<CommitListener*> listeners, std::vector<Lane*> lanes) {
     start_ = start;
     listeners_ = std::move(listeners);
     lanes_ = std::move(lanes);
+    received_ = ReceivedVector(start_.received);
+    incarnation_.store(start_.incarnation, std::memory_order_release);
     const std::lock_guard lock(mutex_);
     next_ticket_ = store_.opening().next_position;
     durable_ = next_ticket_ - 1;
+    vector_ = with_own(start_.received, start_.sequence);
+}
+
+VersionVector Committer::with_own(VersionVector received, uint64_t sequence) const {
+    if (sequence != 0) received[{options_.node_id, start_.incarnation}] = sequence;
+    return received;
+}
+
+VersionVector Committer::vector() const {
+    const std::lock_guard lock(mutex_);
+    return vector_;
+}
+
+void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
+    Submission submission;
+    if (start_.sequence != 0) {
+        const Origin before{options_.node_id, start_.incarnation};
+        submission.metadata.push_back(sequence_write(vector_prefix, before, start_.sequence));
+        start_.received[before] = start_.sequence;
+        received_ = ReceivedVector(start_.received);
+    }
+    start_.incarnation = incarnation;
+    start_.sequence = 0;
+    incarnation_.store(incarnation, std::memory_order_release);
+    submission.settled = std::move(settled);
+    enqueue_and_schedule(std::move(submission));
 }
 
 Refusal Committer::reserve(size_t bytes) const {
@@ -93,13 +124,28 @@ std::optional<uint64_t> Committer::submit(Submission submission, uint64_t epoch)
 void Committer::submit_metadata(std::vector<MetadataWrite> metadata) {
     Submission submission;
     submission.metadata = std::move(metadata);
+    enqueue_and_schedule(std::move(submission));
+}
+
+void Committer::raise(VersionVector vector, std::function<void(CommitStatus)> settled) {
+    Submission submission;
+    submission.raised = std::move(vector);
+    submission.settled = std::move(settled);
+    enqueue_and_schedule(std::move(submission));
+}
+
+// Of a submission that depends on no shard's state, and so on no epoch.
+void Committer::enqueue_and_schedule(Submission submission) {
     const size_t bytes = size_of(submission);
     bool schedule = false;
     {
         const std::lock_guard lock(mutex_);
-        if (failed_.load(std::memory_order_relaxed)) return;
-        enqueue(std::move(submission), bytes);
-        schedule = !std::exchange(close_scheduled_, true);
+        if (!failed_.load(std::memory_order_relaxed)) {
+            enqueue(std::move(submission), bytes);
+            schedule = !std::exchange(close_scheduled_, true);
+        } else if (submission.settled) {
+            lane_.post([settled = std::move(submission.settled)] { settled(CommitStatus::not_committed); });
+        }
     }
     if (schedule) lane_.post([this] { close_group(); });
 }
@@ -148,30 +194,63 @@ void Committer::close_group() {
         for (PendingEntry& entry : queued.submission.entries) {
             LogEntry numbered;
             numbered.position = ++position;
-            numbered.origin_node_id = options_.node_id;
-            numbered.origin_incarnation = start_.incarnation;
-            numbered.origin_sequence = ++flight_sequence_;
+            number_entry(entry, numbered);
             numbered.wall_ms = entry.wall_ms;
             numbered.deadline_ms = entry.deadline_ms;
             numbered.name = std::move(entry.name);
             numbered.payload = std::move(entry.payload);
             group.entries.push_back(std::move(numbered));
         }
+        for (const auto& [origin, sequence] : queued.submission.raised) {
+            received_.stage_raise(origin, sequence);
+            flight_raised_[origin] = sequence;
+            group.metadata.push_back(sequence_write(log_floor_prefix, origin, sequence));
+        }
         for (MetadataWrite& write : queued.submission.metadata) group.metadata.push_back(std::move(write));
         if (queued.submission.settled) flight_settled_.push_back(std::move(queued.submission.settled));
     }
     flight_entries_ = group.entries.size();
+    add_vector_metadata(group);
     // Every stamp in the group was given out before now, so this covers them all: each is below the ceiling, not at it,
     // because a restarted clock gives stamps from the ceiling on.
     flight_ceiling_ms_ = start_.clock_ceiling_ms;
     const uint64_t newest_ms = clock_.newest_wall_ms();
     if (newest_ms >= flight_ceiling_ms_) flight_ceiling_ms_ = newest_ms + ceiling_step_ms;
     group.metadata.push_back(
-        {std::string(head_metadata_name), encode_head({start_.incarnation, flight_sequence_, flight_ceiling_ms_})});
+        {std::string(head_metadata_name), encode_head({start_.incarnation, flight_sequence_, flight_ceiling_ms_, {}})});
     in_flight_ = true;
     store_.commit(std::move(group), [this](CommitResult result) {
         lane_.post([this, result = std::move(result)] { on_commit_result(result); });
     });
+}
+
+// An own entry gets the next number, and is kept for replication.
+void Committer::number_entry(PendingEntry& entry, LogEntry& numbered) {
+    if (entry.remote) {
+        numbered.origin_node_id = entry.remote->origin.node_id;
+        numbered.origin_incarnation = entry.remote->origin.incarnation;
+        numbered.origin_sequence = entry.remote->sequence;
+        if (entry.remote->sequence != 0) received_.stage(entry.remote->origin, entry.remote->sequence);
+        return;
+    }
+    numbered.origin_node_id = options_.node_id;
+    numbered.origin_incarnation = start_.incarnation;
+    numbered.origin_sequence = ++flight_sequence_;
+    if (replication_listener_ != nullptr) {
+        flight_committed_.push_back(
+            {numbered.origin_sequence, entry.wall_ms, entry.name, entry.payload, std::move(entry.view)});
+    }
+}
+
+// What the group adds to the vector, and now and then where in the log that is.
+void Committer::add_vector_metadata(CommitGroup& group) {
+    for (const auto& [origin, sequence] : received_.staged())
+        group.metadata.push_back(sequence_write(vector_prefix, origin, sequence));
+    if (options_.replication_lane == nullptr || group.entries.empty()) return;
+    const uint64_t position = group.entries.back().position;
+    if (position < log_index_.last_position() + LogIndex::interval || !received_.without_gaps()) return;
+    flight_index_.emplace(position, with_own(received_.vector_with_staged(), flight_sequence_));
+    group.metadata.push_back(index_write(position, flight_index_->second));
 }
 
 void Committer::on_commit_result(const CommitResult& result) {
@@ -191,6 +270,21 @@ void Committer::succeed() {
     durable_ = flight_last_ticket_;
     start_.sequence = flight_sequence_;
     start_.clock_ceiling_ms = flight_ceiling_ms_;
+    received_.commit();
+    if (!flight_raised_.empty()) log_index_.raise(std::exchange(flight_raised_, {}));
+    if (flight_index_) log_index_.add(flight_index_->first, std::move(flight_index_->second));
+    flight_index_.reset();
+    if (options_.replication_lane != nullptr) {
+        VersionVector vector = with_own(received_.vector_with_staged(), start_.sequence);
+        const std::lock_guard lock(mutex_);
+        vector_ = std::move(vector);
+    }
+    if (!flight_committed_.empty()) {
+        options_.replication_lane->post(
+            [listener = replication_listener_, committed = std::exchange(flight_committed_, {})]() mutable {
+                listener->on_committed(std::move(committed));
+            });
+    }
     groups_.fetch_add(1, std::memory_order_relaxed);
     entries_.fetch_add(flight_entries_, std::memory_order_relaxed);
     bytes_.fetch_add(flight_bytes_, std::memory_order_relaxed);
@@ -202,6 +296,10 @@ void Committer::succeed() {
 
 void Committer::fail(const CommitResult& result) {
     const bool unknown = result.status == CommitStatus::outcome_unknown;
+    received_.abandon();
+    flight_raised_.clear();
+    flight_index_.reset();
+    flight_committed_.clear();
     uint64_t epoch = 0;
     std::vector<std::function<void(CommitStatus)>> settled;
     {

@@ -5,8 +5,8 @@
 // numbers. The log holds both; each origin's entries stand in it in ascending order. The version vector counts what is
 // durable here, and is written in the same group as the entries that it counts.
 //
-// Threads: the functions of ReplicationPort may be called on any thread; completions and the listener are called on the
-// commit lane, never inside the call, and must not block.
+// Threads: the functions of ReplicationPort may be called on any thread; completions and the listener are called on
+// NodeOptions::replication_lane, never inside the call.
 #pragma once
 
 #include <array>
@@ -112,9 +112,6 @@ public:
     // For each origin of which entries are in the log: the oldest sequence from which on none is missing.
     virtual VersionVector floors() const = 0;
 
-    // What the members of the cluster still need of the log: entries above this vector may be asked for, and stay
-    // within the bounds of retention. Until the first call everything is kept within them.
-    virtual void set_needed(VersionVector held_by_all) = 0;
     // Every member holds every entry that is stamped before this wall time (crdt::CompactionContext). 0, as in the
     // beginning: nothing is known, and no tombstone goes.
     virtual void set_covered_before(uint64_t wall_ms) = 0;

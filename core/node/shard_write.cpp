@@ -255,6 +255,7 @@ void ShardImpl::execute_write(const WriteRequest& request, WriteDone completion)
         submission.entries.push_back(make_entry(slot, change.applied, change.stamp, request.source, request.client_id,
                                                 request.items[change.item].op_bytes, request.idempotency_key,
                                                 changes.size() - 1 - c));
+        if (env_.replicated) submission.entries.back().view = outcome.items[change.item].delta;
         changed.push_back(&slot);
     }
     if (!request.idempotency_key.empty()) {
@@ -377,12 +378,13 @@ void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
                 submission.shard = env_.index;
                 submission.entries.push_back(
                     make_entry(slot, applied, stamp, Source::undo, request->client_id, request->request_bytes, {}, 0));
-                KeySlot* const slots[] = {&slot};
-                held.ticket = submit(std::move(submission), slots);
-                held.namespace_name = std::make_shared<std::string>(request->namespace_name);
                 for (crdt::ClientDelta& view : applied.views) {
                     held.frames.push_back(std::make_shared<DeltaFrame>(slot.name.key, std::move(view)));
                 }
+                if (env_.replicated && !held.frames.empty()) submission.entries.back().view = held.frames.back();
+                KeySlot* const slots[] = {&slot};
+                held.ticket = submit(std::move(submission), slots);
+                held.namespace_name = std::make_shared<std::string>(request->namespace_name);
                 statistics_.accepted.fetch_add(1, std::memory_order_relaxed);
                 break;
             }
