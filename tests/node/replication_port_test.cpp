@@ -6,6 +6,7 @@
 #include "node/log_index.h"
 #include "node/replication_port.h"
 #include "wire/key_codec.h"
+#include "wire/key_digest.h"
 #include "wire/log_entry.h"
 
 namespace meridian::node {
@@ -119,6 +120,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
     CPPUNIT_TEST(digests_are_equal_in_any_order_of_arrival_and_tell_what_differs);
+    CPPUNIT_TEST(digests_leave_out_what_is_dead);
     CPPUNIT_TEST(whole_states_and_a_raised_vector_make_nodes_level);
     CPPUNIT_TEST(no_tombstone_goes_before_every_member_is_known_to_hold_it);
     CPPUNIT_TEST_SUITE_END();
@@ -220,6 +222,10 @@ public:
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, held(b.port().vector(), a.self()));
         CPPUNIT_ASSERT(b.harness.seen.empty());
         CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), b.harness.value("room", "gc:x"));
+        // Nor does a later group count what was in the one that failed.
+        CPPUNIT_ASSERT(b.harness.write(request("room", {increment("gc:y", 1, 1)})).status == Status::ok);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, held(b.port().vector(), a.self()));
+        b.harness.seen.clear();
         CPPUNIT_ASSERT_EQUAL(std::string(), b.merge(a.own_entries()));
         CPPUNIT_ASSERT_EQUAL(uint64_t{1}, held(b.port().vector(), a.self()));
         CPPUNIT_ASSERT_EQUAL(size_t{1}, b.harness.seen.size());
@@ -395,6 +401,32 @@ public:
         CPPUNIT_ASSERT_EQUAL(of_a.size(), of_b.size());
         const KeyName changed{"room", "gc:1"};
         for (const auto& [name, digest] : of_a) CPPUNIT_ASSERT_EQUAL(name == changed, digest != of_b.at(name));
+    }
+
+    void digests_leave_out_what_is_dead() {
+        Replica a(1, base_seed());
+        const uint64_t start_ms = a.harness.world.wall_ms();
+        const auto heartbeat = [&](uint64_t client_id, uint64_t ttl_ms) {
+            return item("pr:x",
+                        crdt::PresenceHeartbeat{client_id, JsonValue::integer(1), {start_ms, 0, client_id}, ttl_ms});
+        };
+        const crdt::Tag kept{1}, removed{2};
+        a.harness.write(request("room", {heartbeat(1, 20'000'000), heartbeat(2, 5'000)}));
+        a.harness.write(request("room", {item("or:x", crdt::OrSetAdd{JsonValue::integer(1), kept, 0, 0}),
+                                         item("or:x", crdt::OrSetAdd{JsonValue::integer(1), removed, 0, 0}),
+                                         item("or:x", crdt::OrSetRemove{JsonValue::integer(1), {removed}})}));
+        for (const char* name : {"pr:x", "or:x"}) {
+            const crdt::Key key = a.harness.key_on_disk({"room", name});
+            crdt::Key compacted = key;
+            compacted.expire(start_ms + 10'000'000);
+            compacted.compact({start_ms + 10'000'000, start_ms + 10'000'000, 1000});
+            CPPUNIT_ASSERT(!(key == compacted));
+            const auto form = [&](const crdt::Key& of, uint64_t at_ms) {
+                return wire::encode_digest_form(of, start_ms + at_ms, start_ms + at_ms / 2);
+            };
+            CPPUNIT_ASSERT_EQUAL(form(key, 10'000'000), form(compacted, 10'000'000));
+            CPPUNIT_ASSERT(form(key, 0) != form(compacted, 0));
+        }
     }
 
     void whole_states_and_a_raised_vector_make_nodes_level() {
