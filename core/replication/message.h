@@ -5,6 +5,7 @@
 // Pure functions; memory proportional to the input; errors name the field, what was found and what was expected.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,14 +24,28 @@ namespace meridian::replication {
 using node::Origin;
 using node::VersionVector;
 
+// What the decoders take. Lists are bounded by the message that holds them; those with a maximum here by it too.
+inline constexpr size_t namespace_bytes_max = 255;  // from 1, without NUL
+inline constexpr size_t key_bytes_max = 4096;       // from 1
+inline constexpr size_t path_digits_max = 32;       // lower-case hexadecimal
+inline constexpr size_t paths_max = 4096;
+inline constexpr size_t ranges_max = 4096;
+inline constexpr size_t addresses_max = 16;
+inline constexpr size_t address_bytes_max = 2048;
+inline constexpr size_t transport_name_bytes_max = 64;
+inline constexpr size_t nonce_bytes_max = 64;
+inline constexpr size_t awareness_bytes_max = 65536;
+inline constexpr size_t kind_bytes_max = 64;    // of "t", "cmd" and the code of a refusal
+inline constexpr size_t text_bytes_max = 1024;  // of errors; the encoder cuts longer ones
+
 struct Header {
-    std::string cluster_id;    // "cid"
+    std::string cluster_id;    // "cid"; the encoder writes that of the seal
     Origin from;               // "from", "inc"
     uint64_t wall_ms = 0;      // "ts": the sender's clock when it was sent
     uint64_t number = 0;       // "n": never twice from one sender, and ascending; against replays
     std::optional<Origin> to;  // "to", "toinc": one node only
     uint64_t request_id = 0;   // "rid": 0 = none; a reply has that of its request
-    bool is_reply = false;     // "re"
+    bool is_reply = false;     // "re"; of "tree", "keys" and "snap" the body tells it, and the encoder goes by that
 };
 
 // "hello": who I am and what I hold. Also the tick of anti-entropy.
@@ -50,23 +65,25 @@ struct Hello {
 
 // "pull": entries that I lack.
 struct Pull {
-    std::vector<node::EntryRange> want;  // [[node, inc, after, upto or 0]...]
-    uint64_t bytes_max = 0;
-    uint64_t count_max = 0;
+    std::vector<node::EntryRange> want;  // [[node, inc, after, upto or 0]...]; the encoder leaves out empty ones
+    uint64_t bytes_max = 0;              // "bytes"
+    uint64_t count_max = 0;              // "count"
 };
 
 // "ents": the answer; also sent unasked (rid 0) for entries that are too large for an envelope, then without payload.
 struct Entries {
-    std::vector<node::RemoteEntry> entries;  // grouped by origin, ascending
-    bool complete = false;                   // "done"
-    std::vector<std::pair<Origin, uint64_t>> gone;
-    std::string error;
+    // "ents": [[node, inc, [[sequence, wall_ms, namespace, key, payload]...]]...]: grouped by origin, ascending. An
+    // empty payload: to be pulled.
+    std::vector<node::RemoteEntry> entries;
+    bool complete = false;                          // "done"
+    std::vector<std::pair<Origin, uint64_t>> gone;  // [[node, inc, floor]...]
+    std::string error;                              // "err"
 };
 
 // "tree": hash-tree levels. The first request has no scan; the answer names one, which later requests repeat.
 struct TreeRequest {
     uint64_t scan = 0;
-    std::vector<std::string> paths;  // nodes of the tree whose children are wanted: strings of hexadecimal digits
+    std::vector<std::string> paths;  // nodes of the tree whose children are wanted: hash_tree.h
 };
 struct TreeNode {
     std::string path;
@@ -75,9 +92,9 @@ struct TreeNode {
 };
 struct TreeReply {
     uint64_t scan = 0;
-    VersionVector vector;  // of the responder before it began to scan
-    std::vector<TreeNode> children;
-    std::string error;
+    VersionVector vector;            // "vv": of the responder before it began to scan
+    std::vector<TreeNode> children;  // "nodes" [[path, keys, digest]...]
+    std::string error;               // "err"
 };
 // "keys": the keys under these paths, with their digests.
 struct KeysRequest {
@@ -86,29 +103,30 @@ struct KeysRequest {
 };
 struct KeysReply {
     uint64_t scan = 0;
-    std::vector<node::KeyDigest> keys;
-    std::string error;
+    std::vector<node::KeyDigest> keys;  // [[namespace, key, digest]...]
+    std::string error;                  // "err"
 };
 // "snap": whole states.
 struct StatesRequest {
-    std::vector<node::KeyName> names;
+    std::vector<node::KeyName> names;  // [[namespace, key]...]
 };
 struct StatesReply {
-    std::vector<node::KeyState> states;  // may be fewer than asked for: ask again for the rest
-    std::string error;
+    // [[namespace, key, payload or nil]...]; may be fewer than asked for: ask again for the rest
+    std::vector<node::KeyState> states;
+    std::string error;  // "err"
 };
 
 // "aw": what a client says of itself; not logged, not repeated.
 struct Awareness {
-    std::string namespace_name;
+    std::string namespace_name;  // "ns"
     uint64_t client_id = 0;
-    std::string key;
-    std::string data;
+    std::string key;   // may be empty
+    std::string data;  // as the client sent it
 };
 
-// "ctl": an order to every node.
+// "ctl": an order to every node; "cmd" is "revoke".
 struct RevokeSessions {
-    std::string namespace_name;
+    std::string namespace_name;  // "ns"
     uint64_t client_id = 0;
 };
 
@@ -126,12 +144,15 @@ struct Message {
     Body body;
 };
 
+// REQUIRES: within the limits above.
 std::string encode_message(const Message& message, const Seal& seal);
-// Checks structure and seal, in this order of errors: not a message, another cluster, a bad or missing mac. A message
-// of an unknown kind is UnknownKind, which is no error.
+
+// A message of an unknown kind is UnknownKind, which is no error. What is checked, in this order: MessagePack, cluster,
+// code, version, fields. On an error `reason`, if not null, tells it for counting.
 struct UnknownKind {
-    std::string kind;
+    std::string kind;  // "t"; of an unknown command "ctl " and the command
 };
-Result<std::variant<Message, UnknownKind>> decode_message(std::string_view bytes, const Seal& seal);
+Result<std::variant<Message, UnknownKind>> decode_message(std::string_view bytes, const Seal& seal,
+                                                          RefusalReason* reason = nullptr);
 
 }  // namespace meridian::replication
