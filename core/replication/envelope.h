@@ -16,22 +16,24 @@
 
 namespace meridian::replication {
 
+// What only envelopes of this implementation have.
+struct NumberedPart {
+    uint64_t incarnation = 0;  // "inc", from 1
+    uint64_t sequence = 0;     // "oseq", from 1
+    uint8_t type_code = 0;     // "ct": crdt::Type, or one that newer nodes know
+    uint64_t wall_ms = 0;      // "ts"
+    bool repeated = false;     // "fl" bit 0
+    std::string payload;       // "xd": wire/log_entry.h
+};
+
 struct Envelope {
+    using Numbered = NumberedPart;
+
     uint64_t origin_node_id = 0;
     std::string namespace_name;
     std::string key;
-    std::string delta_bytes;  // what clients are told; for nodes of the older implementation
-
-    // Absent in an envelope of the older implementation.
-    struct Numbered {
-        uint64_t incarnation = 0;  // "inc", from 1
-        uint64_t sequence = 0;     // "oseq", from 1
-        uint8_t type_code = 0;     // "ct": crdt::Type, or one that newer nodes know
-        uint64_t wall_ms = 0;      // "ts"
-        bool repeated = false;     // "fl" bit 0
-        std::string payload;       // "xd": wire/log_entry.h
-    };
-    std::optional<Numbered> numbered;
+    std::string delta_bytes;           // what clients are told; for nodes of the older implementation
+    std::optional<Numbered> numbered;  // absent in an envelope of the older implementation
 
     node::Origin origin() const { return {origin_node_id, numbered ? numbered->incarnation : 0}; }
 };

@@ -49,10 +49,6 @@ Result<std::vector<LegacyLogEntry>> decode_legacy_log(std::string_view bytes) {
     wire::Decoder decoder;
     std::vector<LegacyLogEntry> entries;
     const bool ok = wire::read_array(decoder, tape->root(), [&](MsgpackNode element) {
-        constexpr uint32_t field_count = 5;
-        if (element.kind() == MsgpackKind::array && element.size() != field_count) {
-            return decoder.fail(element, "an array of 5 elements");
-        }
         LegacyLogEntry& entry = entries.emplace_back();
         return wire::read_struct(
             decoder, element,

@@ -34,17 +34,13 @@ size_t map_header_bytes(char first) {
 struct SealFields {
     std::optional<MsgpackNode> version, cluster_id, code;
     MsgpackNode code_key;
-    bool code_is_last = false;
     bool has_our_keys = false;
 
     explicit SealFields(MsgpackNode root) : code_key(root) {}
 };
 
-// True if the pairs could be walked.
 bool find_seal_fields(wire::Decoder& decoder, MsgpackNode root, SealFields& out) {
-    uint32_t index = 0;
     return wire::read_map(decoder, root, [&](MsgpackNode key, MsgpackNode content) {
-        ++index;
         if (key.kind() != MsgpackKind::string) return decoder.fail(key, "a field name, which is a string");
         const std::string_view name = key.bytes();
         std::optional<MsgpackNode>* field = nullptr;
@@ -53,7 +49,6 @@ bool find_seal_fields(wire::Decoder& decoder, MsgpackNode root, SealFields& out)
         if (name == "mac") {
             field = &out.code;
             out.code_key = key;
-            out.code_is_last = index == root.size();
         }
         if (field != nullptr) {
             if (*field) return decoder.fail("found the field \"" + std::string(name) + "\" twice, expected it once");
@@ -64,18 +59,25 @@ bool find_seal_fields(wire::Decoder& decoder, MsgpackNode root, SealFields& out)
     });
 }
 
-// The raw bytes of the pairs before the code; nothing if the code is not written as the encoder writes it, as the last
-// 38 bytes of the map.
-std::optional<std::string_view> pairs_before_code(std::string_view bytes, size_t bytes_used, const SealFields& fields) {
+struct Signed {
+    std::string_view pairs;
+    std::string_view code;
+};
+
+// The raw bytes of the code and of the pairs before it; nothing if the code is not written as the encoder writes it, as
+// the last 38 bytes of the map.
+std::optional<Signed> find_signed(std::string_view bytes, size_t bytes_used, const SealFields& fields) {
     constexpr std::string_view pair_start = "\xa3mac\xc4\x20";
     constexpr size_t pair_bytes = pair_start.size() + Seal::code_bytes;
     const size_t header_bytes = map_header_bytes(bytes.front());
-    if (!fields.code_is_last || bytes_used < header_bytes + pair_bytes) return std::nullopt;
+    if (bytes_used < header_bytes + pair_bytes) return std::nullopt;
     const size_t pair_at = bytes_used - pair_bytes;
-    // The parsed key must be the one at this place.
+    // What is there might be inside another value, so the key that was parsed must be the one there; then it is the
+    // last.
     if (fields.code_key.bytes().data() != bytes.data() + pair_at + 1) return std::nullopt;
     if (bytes.substr(pair_at, pair_start.size()) != pair_start) return std::nullopt;
-    return bytes.substr(header_bytes, pair_at - header_bytes);
+    return Signed{bytes.substr(header_bytes, pair_at - header_bytes),
+                  bytes.substr(pair_at + pair_start.size(), Seal::code_bytes)};
 }
 
 }  // namespace
@@ -102,10 +104,10 @@ Result<Made> check_seal(std::string_view bytes, size_t bytes_used, MsgpackNode r
         return Error{"found no mac, which is required"};
     }
     if (seal.signs() && fields.code) {
-        const std::optional<std::string_view> pairs = pairs_before_code(bytes, bytes_used, fields);
-        if (!pairs || !seal.matches(*pairs, fields.code->bytes())) {
+        const std::optional<Signed> found = find_signed(bytes, bytes_used, fields);
+        if (!found || !seal.matches(found->pairs, found->code)) {
             reason = RefusalReason::bad_mac;
-            return Error{pairs ? "found a mac that was made with another cluster secret, or for other bytes"
+            return Error{found ? "found a mac that was made with another cluster secret, or for other bytes"
                                : "found a mac that is not the last field and 32 bytes"};
         }
     }

@@ -201,6 +201,7 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::string("malformed"), outcome(from_hex("95" + four + "01"), unsealed));
         CPPUNIT_ASSERT_EQUAL(std::string("malformed"), outcome(from_hex("9301a4726f6f6da867633a7669657773"), unsealed));
         CPPUNIT_ASSERT_EQUAL(std::string("ok"), outcome(from_hex("94" + four), accepting));
+        CPPUNIT_ASSERT_EQUAL(std::string("ok"), outcome(from_hex("94" + four), Seal("blue", "", true)));
         CPPUNIT_ASSERT_EQUAL(std::string("unsigned"), outcome(from_hex("94" + four), requiring));
     }
 
@@ -265,6 +266,10 @@ public:
 
     void refuses_our_keys_in_part() {
         CPPUNIT_ASSERT_EQUAL(std::string("ok"), outcome(map_of(all_fields()), unsealed));
+        for (const char* only : {"v", "inc", "oseq", "xd", "mac"}) {
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(only, std::string("malformed"),
+                                         outcome(map_of(with(legacy_fields, only, "01")), unsealed));
+        }
         for (const auto& [name, value] : our_fields) {
             CPPUNIT_ASSERT_EQUAL_MESSAGE(name, std::string("malformed"),
                                          outcome(map_of(without(all_fields(), name)), unsealed));
@@ -341,6 +346,15 @@ public:
         CPPUNIT_ASSERT_EQUAL(bad, outcome("\x8c" + pairs + "\xa3mac\xd9\x20" + code, accepting));
         CPPUNIT_ASSERT_EQUAL(bad, outcome("\x8c" + pairs + "\xa3mac\xc4\x1f" + code.substr(1), accepting));
         CPPUNIT_ASSERT_EQUAL(bad, outcome("\x8c" + pairs + "\xa3mac\xc0", accepting));
+        CPPUNIT_ASSERT_EQUAL(bad, outcome(from_hex("81a36d6163c0"), Seal("", "a secret", false)));
+        // The code of all bytes before it, but inside the value of "mac" or of another key.
+        for (const char* name : {"\xa3mac", "\xa1z"}) {
+            const std::string before = pairs + name + "\xdc" + std::string("\x00\x20", 2) + std::string(30, '\xc0');
+            const std::string within = "\x8c" + before + "\xa3mac\xc4\x20" + accepting.code(before);
+            CPPUNIT_ASSERT_EQUAL(std::string(name == std::string("\xa1z") ? "ok" : "bad_mac"),
+                                 outcome(within, accepting));
+            CPPUNIT_ASSERT(outcome(within, requiring) != "ok");
+        }
     }
 
     void refuses_another_secret() {

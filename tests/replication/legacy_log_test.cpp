@@ -125,7 +125,9 @@ public:
         entry.position = 3;
         CPPUNIT_ASSERT(!by_bytes.add(entry));
         CPPUNIT_ASSERT_EQUAL(size_t{2}, by_bytes.count());
-        const auto decoded = decode_legacy_log(std::move(by_bytes).finish());
+        const std::string bytes = std::move(by_bytes).finish();
+        CPPUNIT_ASSERT_EQUAL(1 + 2 * entry_bytes, bytes.size());
+        const auto decoded = decode_legacy_log(bytes);
         CPPUNIT_ASSERT(decoded.ok() && decoded->size() == 2 && (*decoded)[1].position == 2);
 
         LegacyLogWriter by_count(SIZE_MAX, 1);
