@@ -37,12 +37,13 @@ public:
         if (options_.replication_lane == nullptr) covered_before_ms_ = UINT64_MAX;
         Maintenance::Environment environment{
             commit_lane_,    clock_, store_,       committer_,
-            options_.limits, {},     shard_lanes_, [this](std::string_view name) { return shard_index(name); }};
+            options_.limits, {},     shard_lanes_, [this](std::string_view name) { return shard_index(name); },
+            needed_from_};
         for (const auto& shard : shards_) environment.shards.push_back(shard.get());
         if (options_.replication_lane != nullptr) {
             replication_ = std::make_unique<ReplicationPortImpl>(ReplicationPortImpl::Environment{
                 options_.node_id, *options_.replication_lane, commit_lane_, clock_, random_, store_, committer_,
-                environment.shards, shard_lanes_, environment.shard_index, covered_before_ms_});
+                environment.shards, shard_lanes_, environment.shard_index, covered_before_ms_, needed_from_});
         }
         maintenance_ = std::make_unique<Maintenance>(std::move(environment));
     }
@@ -82,6 +83,7 @@ private:
     NodeClock stamps_;
     Committer committer_;
     std::atomic<uint64_t> covered_before_ms_{0};
+    std::atomic<uint64_t> needed_from_{UINT64_MAX};
     std::vector<std::unique_ptr<ShardImpl>> shards_;
     std::unique_ptr<ReplicationPortImpl> replication_;
     std::unique_ptr<Maintenance> maintenance_;

@@ -112,6 +112,9 @@ public:
     // For each origin of which entries are in the log: the oldest sequence from which on none is missing.
     virtual VersionVector floors() const = 0;
 
+    // What the members of the cluster hold, each of them: what is above it may still be asked for. The log keeps that
+    // until it is twice as large as log_retention_bytes, or older than log_retention_ms.
+    virtual void set_needed(VersionVector held_by_all) = 0;
     // Every member holds every entry that is stamped before this wall time (crdt::CompactionContext). 0, as in the
     // beginning: nothing is known, and no tombstone goes.
     virtual void set_covered_before(uint64_t wall_ms) = 0;

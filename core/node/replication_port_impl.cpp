@@ -65,6 +65,15 @@ VersionVector ReplicationPortImpl::floors() const {
     return env_.committer.log_index().floors(env_.committer.vector());
 }
 
+void ReplicationPortImpl::set_needed(VersionVector held_by_all) {
+    uint64_t from = UINT64_MAX;
+    for (const auto& [origin, sequence] : env_.committer.vector()) {
+        const uint64_t by_all = held(held_by_all, origin);
+        if (by_all < sequence) from = std::min(from, env_.committer.log_index().start_of(origin, by_all));
+    }
+    env_.needed_from.store(from, std::memory_order_relaxed);
+}
+
 void ReplicationPortImpl::set_covered_before(uint64_t wall_ms) {
     env_.covered_before_ms.store(wall_ms, std::memory_order_relaxed);
 }

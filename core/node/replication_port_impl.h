@@ -30,6 +30,7 @@ public:
         std::vector<Lane*> shard_lanes;
         std::function<size_t(std::string_view)> shard_index;
         std::atomic<uint64_t>& covered_before_ms;
+        std::atomic<uint64_t>& needed_from;
     };
     explicit ReplicationPortImpl(Environment environment);
 
@@ -41,6 +42,7 @@ public:
     void read_entries(std::vector<EntryRange> ranges, size_t count_max, size_t bytes_max,
                       std::function<void(EntryPage)> done) override;
     VersionVector floors() const override;
+    void set_needed(VersionVector held_by_all) override;
     void set_covered_before(uint64_t wall_ms) override;
     void digest_keys(std::optional<KeyName> after, size_t count_max, const DigestKey& key,
                      std::function<void(DigestPage)> done) override;

@@ -1,9 +1,8 @@
 // What comes from other nodes, and what they ask for.
-#include <sodium.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "node/key_digest.h"
 #include "node/shard_impl.h"
 #include "wire/key_codec.h"
 #include "wire/key_digest.h"
@@ -12,26 +11,6 @@
 namespace meridian::node {
 
 namespace {
-
-uint64_t digest_of_key(const KeySlot& slot, uint64_t now_ms, uint64_t tombstones_before_ms, const DigestKey& key) {
-    const std::string content = wire::encode_digest_form(slot.key, now_ms, tombstones_before_ms);
-    crypto_generichash_state state;
-    crypto_generichash_init(&state, key.data(), key.size(), sizeof(uint64_t) * 2);
-    const auto add = [&state](std::string_view bytes) {
-        crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-    };
-    constexpr std::string_view separator("\0", 1);
-    add(slot.name.namespace_name);
-    add(separator);
-    add(slot.name.key);
-    add(separator);
-    add(content);
-    unsigned char out[sizeof(uint64_t) * 2];
-    crypto_generichash_final(&state, out, sizeof out);
-    uint64_t digest = 0;
-    for (size_t i = 0; i < sizeof digest; ++i) digest = digest << 8 | out[i];
-    return digest;
-}
 
 Error error_of(Durability durability) {
     return Error{durability == Durability::unknown ? "the store failed while the merge was in flight"
@@ -143,7 +122,8 @@ void ShardImpl::digest(std::vector<KeyName> names, const DigestKey& key,
             const KeySlot& slot = resident(name.namespace_name, name.key);
             if (slot.phase != KeySlot::Phase::resident || !slot.key.visible(now_ms)) continue;
             ticket = std::max(ticket, slot.ticket);
-            digests.push_back({name, digest_of_key(slot, now_ms, tombstones_before_ms, key)});
+            digests.push_back(
+                {name, key_digest(key, name, wire::encode_digest_form(slot.key, now_ms, tombstones_before_ms))});
         }
         hold({ticket, nullptr, {}, [done, digests = std::move(digests)](Durability durability) {
                   durability == Durability::durable ? done(digests) : done(error_of(durability));

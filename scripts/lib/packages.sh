@@ -12,6 +12,9 @@ packages_build=(
 # What scripts/run and the lines it prints use.
 packages_run=(curl)
 
+# What scripts/run cluster uses besides.
+packages_cluster=(redis-server)
+
 packages_test=(
     libcppunit-dev librapidcheck-dev
     clang-14 libclang-rt-14-dev llvm-14  # second compiler; libFuzzer; symbols in its reports

@@ -6,10 +6,12 @@
 #include <charconv>
 
 #include "api/backup_api.h"
+#include "api/cluster_api.h"
 #include "api/drift.h"
 #include "api/merged_delta.h"
 #include "api/token_api.h"
 #include "base/json_writer.h"
+#include "cluster/cluster.h"
 #include "metrics/metrics_page.h"
 #include "net/edge_loop.h"
 #include "net/websocket_connection.h"
@@ -298,7 +300,11 @@ void end_sessions(const Exchange& exchange, HttpRequest& request) {
     if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
         return exchange.answer(error_response(400, "invalid client_id", "invalid client_id"));
     }
-    const bool found = exchange.edge.end_sessions(claims.namespace_name, client_id);
+    bool found = exchange.edge.end_sessions(claims.namespace_name, client_id);
+    if (Cluster* cluster = exchange.edge.shared().cluster) {
+        cluster->revoke_sessions({claims.namespace_name, client_id});
+        found = true;  // on whichever node it is, if there is one
+    }
     JsonWriter json;
     json.begin_object();
     json.key("client_id");
@@ -348,8 +354,15 @@ void handle_request(EdgeLoop& edge, HttpRequest request) {
             return exchange.answer(json_response(R"({"status":"ok"})"));
         case Route::health_ready:
             return exchange.answer(health_ready(edge));
+        case Route::health_converged:
+            return exchange.answer(converged_response(edge));
         case Route::backup:
             return back_up(exchange, request);
+        case Route::cluster_status:
+            return exchange.answer(cluster_status_response(edge, request));
+        case Route::cluster_digests:
+            return cluster_digests(edge, request,
+                                   [exchange](HttpResponse response) { exchange.answer(std::move(response)); });
         case Route::metrics:
             return exchange.answer(metrics(edge, request));
         case Route::crdt_value:
