@@ -1,6 +1,8 @@
 #include "fixture.h"
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #ifndef TRANSPORT_REDIS_PATH
 #error "TRANSPORT_REDIS_PATH must name the plug-in of this build"
@@ -15,6 +17,16 @@ const plugin::LoadedPlugin& transport_redis() {
         return *result;
     }();
     return loaded;
+}
+
+bool Node::is_down_after_steps_of(uint64_t us) {
+    for (int step = 0; step < 10'000; ++step) {
+        if (!host.seen().downs.empty()) return true;
+        host.advance_clock(us);
+        transport.resume();
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return false;
 }
 
 TransportSection quick(TransportSection section) {

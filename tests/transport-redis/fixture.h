@@ -35,6 +35,9 @@ public:
         return host.wait_until([&](const Seen& seen) { return seen.deliveries.size() >= count; });
     }
 
+    // Lets the plug-in's time pass, in steps, until it says that it is down.
+    bool is_down_after_steps_of(uint64_t us);
+
     TransportHost host;
     TransportInstance transport;
 };

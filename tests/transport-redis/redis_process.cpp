@@ -15,8 +15,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "base/file_descriptor.h"
-
 namespace meridian::test {
 namespace {
 
@@ -35,6 +33,20 @@ bool accepts(uint16_t port) {
     const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_in address = loopback(port);
     return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+uint16_t bound_to_free_port(const FileDescriptor& socket) {
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+        throw std::runtime_error("no free port");
+    return ntohs(address.sin_port);
+}
+
+void replace(std::string& text, const std::string& what, const std::string& with) {
+    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
+        text.replace(at, what.size(), with);
 }
 
 void flatten(const redisReply* reply, std::vector<std::string>& out) {
@@ -65,21 +77,16 @@ std::vector<std::string> taken(void* raw, const redisContext* context) {
 
 }  // namespace
 
-uint16_t free_port() {
-    const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-        ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-        throw std::runtime_error("no free port");
-    return ntohs(address.sin_port);
+ClosedPort::ClosedPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    port_ = bound_to_free_port(socket_);
 }
 
 RedisProcess::RedisProcess(std::vector<std::string> settings, uint16_t port, bool sentinel)
     : settings_(std::move(settings)), port_(port), port_is_fixed_(port != 0), sentinel_(sentinel) {
     // A port that was free may be taken by somebody else before the server has it.
     for (int attempt = 0; attempt < 10; ++attempt) {
-        if (!port_is_fixed_) port_ = free_port();
+        if (!port_is_fixed_)
+            port_ = bound_to_free_port(FileDescriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
         if (start()) return;
     }
     throw std::runtime_error("redis-server does not start: " + log());
@@ -101,7 +108,11 @@ bool RedisProcess::start() {
         std::ofstream out(file);
         out << "port " << port_ << "\nbind 127.0.0.1\ndir " << directory() << "\nlogfile " << directory() << "/log\n";
         if (!sentinel_) out << "save \"\"\nappendonly no\n";
-        for (const std::string& setting : settings_) out << setting << "\n";
+        for (std::string setting : settings_) {
+            replace(setting, "{port}", std::to_string(port_));
+            replace(setting, "{dir}", directory());
+            out << setting << "\n";
+        }
     }
     const char* program = sentinel_ ? "redis-sentinel" : "redis-server";
     process_ = ::fork();

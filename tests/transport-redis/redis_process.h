@@ -11,14 +11,16 @@
 #include <string>
 #include <vector>
 
+#include "base/file_descriptor.h"
 #include "support/temporary_directory.h"
 
 namespace meridian::test {
 
 class RedisProcess {
 public:
-    // Waits until it accepts connections. `settings` are "name value" lines of its configuration file. `port` 0: a free
-    // one. Throws std::runtime_error with its log if it does not start.
+    // Waits until it accepts connections. `settings` are "name value" lines of its configuration file, in which {port}
+    // and {dir} stand for its port and directory. `port` 0: a free one. Throws std::runtime_error with its log if it
+    // does not start.
     explicit RedisProcess(std::vector<std::string> settings = {}, uint16_t port = 0, bool sentinel = false);
     ~RedisProcess();  // SIGKILL if it still runs
     RedisProcess(const RedisProcess&) = delete;
@@ -64,6 +66,15 @@ private:
     std::unique_ptr<redisContext, Free> context_;
 };
 
-uint16_t free_port();
+// A loopback port that nothing listens on, as long as this lives.
+class ClosedPort {
+public:
+    ClosedPort();
+    std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+private:
+    FileDescriptor socket_;
+    uint16_t port_ = 0;
+};
 
 }  // namespace meridian::test
