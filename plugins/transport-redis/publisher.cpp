@@ -78,6 +78,7 @@ void Publisher::take_pending() {
 }
 
 void Publisher::connection_ready(uint64_t) {
+    complete_rest(MERIDIAN_UNAVAILABLE, "the connection was lost");
     was_ready_ = true;
     refusal_.clear();
     const std::lock_guard lock(mutex_);
@@ -129,22 +130,27 @@ bool Publisher::release(uint64_t messages, uint64_t bytes) {
 
 void Publisher::complete_rest(meridian_status status, std::string_view reason) {
     complete_answered();
+    // Nothing is allocated here: this also cleans up after a lack of memory.
+    std::vector<Entry> pending;
     {
         const std::lock_guard lock(mutex_);
         open_ = false;
-        in_flight_.insert(in_flight_.end(), pending_entries_.begin(), pending_entries_.end());
-        pending_entries_.clear();
+        woken_ = false;
+        pending.swap(pending_entries_);
         pending_.clear();
     }
     batch_.clear();
-    const std::vector<Entry> rest(in_flight_.begin() + static_cast<ptrdiff_t>(head_), in_flight_.end());
-    in_flight_.clear();
-    head_ = 0;
+    std::vector<Entry> rest;
+    rest.swap(in_flight_);
+    rest.erase(rest.begin(), rest.begin() + static_cast<ptrdiff_t>(std::exchange(head_, 0)));
     uint64_t bytes = 0;
     for (const Entry& entry : rest) bytes += entry.bytes;
-    failed_.add(rest.size());
-    const bool room = release(rest.size(), bytes);
+    for (const Entry& entry : pending) bytes += entry.bytes;
+    const uint64_t count = rest.size() + pending.size();
+    failed_.add(count);
+    const bool room = release(count, bytes);
     for (const Entry& entry : rest) entry.sink.done(status, reason);
+    for (const Entry& entry : pending) entry.sink.done(status, reason);
     if (room) sink_->writable();
 }
 

@@ -106,15 +106,24 @@ void RedisTransport::run() {
         try {
             turn();
             wait();
-        } catch (const std::exception& exception) {
-            host_.log(MERIDIAN_LOG_ERROR, std::string("the Redis transport begins anew after: ") + exception.what());
-            publisher_.fail(host_.monotonic_us(), exception.what());
-            subscriber_->fail(host_.monotonic_us(), exception.what());
-        }
+        } catch (const std::exception& exception) { begin_anew(exception.what()); }
     }
     subscriber_->close();
     publisher_.cancel();
     tell_metrics(true);
+}
+
+// After a lack of memory, or a defect.
+void RedisTransport::begin_anew(const char* why) noexcept {
+    host_.log(MERIDIAN_LOG_ERROR, "Redis: both connections are made again after an error:");
+    host_.log(MERIDIAN_LOG_ERROR, why);
+    try {
+        publisher_.fail(host_.monotonic_us(), why);
+        subscriber_->fail(host_.monotonic_us(), why);
+    } catch (const std::exception&) {
+        // Still no memory. Both are closed, or will be found broken.
+        host_.log(MERIDIAN_LOG_ERROR, why);
+    }
 }
 
 void RedisTransport::turn() {

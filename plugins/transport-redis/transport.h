@@ -47,6 +47,7 @@ public:
 
 private:
     void run();
+    void begin_anew(const char* why) noexcept;
     void turn();
     void wait();
     void link_lost(bool was_ready, const std::string& reason) override;

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 #include "fixture.h"
 
@@ -64,6 +65,7 @@ class AccessTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(carries_many_and_large_messages_over_tls);
     CPPUNIT_TEST(survives_the_end_of_a_tls_connection);
     CPPUNIT_TEST(refuses_configurations_with_a_reason);
+    CPPUNIT_TEST(the_page_lists_all_keys_with_their_defaults);
     CPPUNIT_TEST_SUITE_END();
 
     // Up, and what it publishes comes back.
@@ -300,6 +302,18 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::string(), refusal({{"sentinels", "h, [::1]:26380"}, {"sentinel_master", "m"}}));
         // A third of a short anti-entropy interval may be less than the first wait.
         CPPUNIT_ASSERT_EQUAL(std::string(), refusal({{"url", "redis://h"}, {"reconnect_delay_max", "100ms"}}));
+    }
+
+    void the_page_lists_all_keys_with_their_defaults() {
+        std::ostringstream text;
+        text << std::ifstream(TRANSPORT_REDIS_PAGE).rdbuf();
+        const auto& descriptor = *transport_redis().descriptor;
+        for (uint64_t i = 0; i < descriptor.config_key_count; ++i) {
+            const meridian_config_key& key = descriptor.config_keys[i];
+            std::string row = std::string("\n| `") + key.name + "` | ";
+            if (key.default_value != nullptr) row += std::string("`") + key.default_value + "` | ";
+            CPPUNIT_ASSERT_MESSAGE(row, text.str().find(row) != std::string::npos);
+        }
     }
 };
 CPPUNIT_TEST_SUITE_REGISTRATION(AccessTest);
