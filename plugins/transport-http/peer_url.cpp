@@ -1,9 +1,9 @@
 #include "peer_url.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 
 #include <Poco/Exception.h>
-#include <Poco/Net/IPAddress.h>
 #include <Poco/URI.h>
 
 #include <algorithm>
@@ -52,8 +52,8 @@ std::string PeerUrl::authority() const {
 }
 
 bool is_literal_address(const std::string& host) {
-    Poco::Net::IPAddress address;
-    return Poco::Net::IPAddress::tryParse(host, address);
+    in6_addr address;  // Poco does not take :: for an address
+    return inet_pton(host.find(':') == std::string::npos ? AF_INET : AF_INET6, host.c_str(), &address) == 1;
 }
 
 std::optional<PeerUrl> parse_peer_url(std::string_view text, std::string& problem) {
@@ -83,6 +83,8 @@ std::optional<PeerUrl> parse_peer_url(std::string_view text, std::string& proble
         const std::string_view authority = after_scheme.substr(0, after_scheme.find_first_of("/?#"));
         const size_t colon = authority.rfind(':');
         const size_t bracket = authority.rfind(']');
+        if ((bracket != std::string_view::npos) != (out.host.find(':') != std::string::npos))
+            return refuse("brackets are for IPv6 addresses");
         if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
             const auto port = parse_port(authority.substr(colon + 1));
             if (!port || *port == 0) return refuse("its port is not a number from 1 to 65535");
@@ -139,8 +141,7 @@ std::vector<SocketAddress> look_up(const std::string& host, uint16_t port, std::
 }
 
 bool BindAddress::wildcard() const {
-    Poco::Net::IPAddress address;
-    return host.empty() || (Poco::Net::IPAddress::tryParse(host, address) && address.isWildcard());
+    return host.empty() || host == "0.0.0.0" || host == "::";
 }
 
 BindAddress parse_bind(std::string_view text) {
