@@ -56,11 +56,14 @@ void ClientConnection::try_next_address(const std::string& why) {
             last = system_error(errno);
             continue;
         }
+        if (!socket_.open(loop_.poller, std::move(fd), EPOLLOUT, *this)) {
+            last = system_error(errno);
+            continue;
+        }
         // An address that does not answer leaves the others their share of the time.
         const uint64_t now = loop_.now_us();
         deadline_us_ = now + (connect_by_us_ > now ? (connect_by_us_ - now) / rest : 0);
         loop_.arm(deadline_us_);
-        socket_.open(loop_.poller, std::move(fd), EPOLLOUT, *this);
         return;
     }
     lose(Loss::failed, last);

@@ -41,6 +41,7 @@ void Peer::set_state(State state) {
     if (state == State::connecting) {
         knows_batches_ = true;
         knows_control_ = true;
+        reported_refusal_ = false;
         batch_bytes_ = loop_.settings.batch_bytes;
         // What was DOWN stays so until it answers.
         if (status_->state != MERIDIAN_LINK_DOWN) status_->state = MERIDIAN_LINK_CONNECTING;

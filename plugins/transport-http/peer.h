@@ -92,6 +92,7 @@ private:
     void send(Lane& lane, std::string head, std::shared_ptr<const std::string> body, uint64_t deadline_us);
     void on_delta_answer(Lane& lane, const Answer& answer);
     void on_busy_answer(Lane& lane, const Answer& answer);
+    void report_refusal(const std::string& why);
     void on_message_answer(Lane& lane, Answer answer);
     void complete(Message message, Outcome outcome);
     void complete_under_way(Lane& lane, meridian_status status, const std::string& why);
@@ -118,6 +119,7 @@ private:
     // What the peer knows, found out by its 404.
     bool knows_batches_ = true;
     bool knows_control_ = true;
+    bool reported_refusal_ = false;  // since it came up
     size_t batch_bytes_;
 };
 

@@ -167,8 +167,21 @@ void Peer::on_delta_answer(Lane& lane, const Answer& answer) {
         knows_batches_ = false;
         lane.put_back();
     } else {
+        // A single message may be wrong for a peer (400, 413); other answers mean that it takes none.
+        if (answer.status != 400 && answer.status != 413) report_refusal(answered(answer.status));
         complete_under_way(lane, MERIDIAN_UNAVAILABLE, answered(answer.status));
     }
+}
+
+void Peer::report_refusal(const std::string& why) {
+    {
+        const std::lock_guard lock(status_->mutex);
+        status_->error = why;
+    }
+    if (reported_refusal_) return;
+    reported_refusal_ = true;
+    loop_.host.log(MERIDIAN_LOG_WARNING,
+                   "peer " + url_.text() + " takes no deltas: " + why + "; is it the internal address of a node?");
 }
 
 // It took as many as it says, the rest may be sent again; but nothing waits for a busy peer for longer than it would

@@ -58,7 +58,7 @@ uint64_t Poller::add(int fd, uint32_t events, EventHandler& handler) {
     epoll_event event{};
     event.events = events;
     event.data.u64 = id;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) fail("cannot watch a socket");
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return 0;
     handlers_[id] = &handler;
     return id;
 }
@@ -67,7 +67,8 @@ void Poller::change(uint64_t id, int fd, uint32_t events) {
     epoll_event event{};
     event.events = events;
     event.data.u64 = id;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) fail("cannot watch a socket");
+    // Of a descriptor that is in the set it does not fail.
+    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
 void Poller::remove(uint64_t id, int fd) {
@@ -75,12 +76,14 @@ void Poller::remove(uint64_t id, int fd) {
     handlers_.erase(id);
 }
 
-void WatchedSocket::open(Poller& poller, FileDescriptor fd, uint32_t events, EventHandler& handler) {
+bool WatchedSocket::open(Poller& poller, FileDescriptor fd, uint32_t events, EventHandler& handler) {
     close();
     id_ = poller.add(fd.get(), events, handler);
+    if (id_ == 0) return false;
     poller_ = &poller;
     fd_ = std::move(fd);
     events_ = events;
+    return true;
 }
 
 void WatchedSocket::watch(uint32_t events) {

@@ -30,6 +30,7 @@ public:
 
 private:
     friend class WatchedSocket;
+    // 0: the system has no room for it.
     uint64_t add(int fd, uint32_t events, EventHandler& handler);
     void change(uint64_t id, int fd, uint32_t events);
     void remove(uint64_t id, int fd);
@@ -50,7 +51,8 @@ public:
     WatchedSocket(const WatchedSocket&) = delete;
     WatchedSocket& operator=(const WatchedSocket&) = delete;
 
-    void open(Poller& poller, FileDescriptor fd, uint32_t events, EventHandler& handler);
+    // False: the system has no room for it, see errno.
+    [[nodiscard]] bool open(Poller& poller, FileDescriptor fd, uint32_t events, EventHandler& handler);
     void watch(uint32_t events);
     void close();
     int fd() const { return fd_.get(); }

@@ -74,8 +74,9 @@ int Server::open_socket(const SocketAddress& address) {
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return errno;
     if (::listen(fd.get(), backlog) != 0) return errno;
     port_ = port_of(fd.get());
-    sockets_.push_back(std::make_unique<WatchedSocket>());
-    sockets_.back()->open(loop_.poller, std::move(fd), EPOLLIN, *this);
+    auto socket = std::make_unique<WatchedSocket>();
+    if (!socket->open(loop_.poller, std::move(fd), EPOLLIN, *this)) return errno;
+    sockets_.push_back(std::move(socket));
     return 0;
 }
 
@@ -107,7 +108,9 @@ void Server::on_events(uint32_t) {
             const int on = 1;
             setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             const uint64_t id = next_connection_id_++;
-            connections_[id] = std::make_unique<ServerConnection>(*this, id, std::move(fd));
+            auto connection = std::make_unique<ServerConnection>(*this, id, std::move(fd));
+            if (!connection->is_open()) continue;
+            connections_[id] = std::move(connection);
             loop_.host.metric(MERIDIAN_METRIC_GAUGE, "connections", static_cast<double>(connections_.size()));
         }
     }

@@ -49,7 +49,7 @@ const char* reason(int status) {
 
 ServerConnection::ServerConnection(Server& server, uint64_t id, FileDescriptor fd)
     : server_(server), loop_(server.loop()), id_(id) {
-    socket_.open(loop_.poller, std::move(fd), EPOLLIN, *this);
+    if (!socket_.open(loop_.poller, std::move(fd), EPOLLIN, *this)) return;
     set_state(State::head, loop_.settings.idle_timeout_us);
 }
 

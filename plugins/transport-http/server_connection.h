@@ -18,6 +18,8 @@ class Server;
 class ServerConnection : public EventHandler {
 public:
     ServerConnection(Server& server, uint64_t id, FileDescriptor fd);
+    // False: the system had no room for its socket.
+    bool is_open() const { return socket_.is_open(); }
     ~ServerConnection() override;
 
     void on_events(uint32_t events) override;

@@ -82,7 +82,8 @@ meridian_status ServerConnection::deliver_batch() {
 
 meridian_status ServerConnection::deliver_for_reply(uint32_t channel) {
     reply_id_ = server_.expect_reply(id_);
-    set_state(State::replying, loop_.settings.reply_timeout_us);
+    set_state(State::replying,
+              channel == MERIDIAN_CHANNEL_CONTROL ? loop_.settings.reply_timeout_us : loop_.settings.pull_timeout_us);
     const meridian_status status = server_.sink().deliver(channel, {}, body_, {}, reply_id_);
     if (status != MERIDIAN_OK) {
         server_.forget_reply(reply_id_);

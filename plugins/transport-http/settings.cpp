@@ -42,6 +42,7 @@ Settings::Settings(const abi::Config& config)
       idle_timeout_us(duration_us(config, "idle_timeout")),
       receive_timeout_us(duration_us(config, "receive_timeout")),
       reply_timeout_us(duration_us(config, "reply_timeout")),
+      pull_timeout_us(duration_us(config, "pull_timeout")),
       busy_timeout_us(duration_us(config, "busy_timeout")) {}
 
 }  // namespace meridian::transport_http

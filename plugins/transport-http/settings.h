@@ -32,6 +32,7 @@ struct Settings {
     uint64_t idle_timeout_us;
     uint64_t receive_timeout_us;
     uint64_t reply_timeout_us;
+    uint64_t pull_timeout_us;
     uint64_t busy_timeout_us;
 };
 

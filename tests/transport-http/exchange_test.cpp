@@ -267,7 +267,9 @@ public:
         Node first{{"peers", second.url()}, {"queue_messages", "3"}};
         // The thread of the plug-in waits inside of `deliver`, so nothing leaves its mailbox.
         std::mutex hold;
+        std::atomic<bool> is_held{false};
         first.host().answer([&](const Delivery&) {
+            is_held = true;
             const std::lock_guard wait(hold);
             return meridian_status{MERIDIAN_OK};
         });
@@ -276,6 +278,7 @@ public:
         {
             const std::lock_guard lock(hold);
             client.send(post("delta", "x"));
+            CPPUNIT_ASSERT(eventually([&] { return is_held.load(); }));
             while (first->publish(MERIDIAN_CHANNEL_DELTA, "", "x", taken) == MERIDIAN_OK) ++taken;
             CPPUNIT_ASSERT(first->send(second.url(), "x", 1000) == MERIDIAN_BUSY);
             CPPUNIT_ASSERT(first.request(1, MERIDIAN_CHANNEL_CONTROL, second.url(), "x", ~uint64_t{0}) ==

@@ -53,6 +53,8 @@ Node::Node(TransportSection section, uint16_t port) {
     section.try_emplace("connect_timeout", "30s");
     section.try_emplace("request_timeout", "60s");
     section.try_emplace("reply_timeout", "60s");
+    section.try_emplace("pull_timeout", "60s");
+    section.try_emplace("probe_interval", "600s");
     instance_ = std::make_unique<TransportInstance>(transport_http(), host_, section);
     instance_->start("1");
     const std::string address = instance_->address();

@@ -110,7 +110,7 @@ public:
         CPPUNIT_ASSERT(node.delivered(MERIDIAN_CHANNEL_CONTROL) == std::vector<std::string>{odd_bytes()});
     }
     void answers_204_without_a_reply() {
-        Node node{{"reply_timeout", "50ms"}};
+        Node node{{"reply_timeout", "50ms"}, {"pull_timeout", "50ms"}};
         RawClient client(node.port());
         const HttpAnswer silent = client.exchange(post("osp1", "nobody answers"));
         CPPUNIT_ASSERT_EQUAL(204, silent.status);

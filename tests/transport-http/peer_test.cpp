@@ -56,6 +56,7 @@ class PeerTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(reads_answers_in_every_framing);
     CPPUNIT_TEST(connects_anew_when_the_peer_closes_after_each_answer);
     CPPUNIT_TEST(drops_a_message_that_the_peer_refuses);
+    CPPUNIT_TEST(warns_of_a_peer_that_is_no_node);
     CPPUNIT_TEST(splits_batches_that_are_too_large_for_the_peer);
     CPPUNIT_TEST(falls_back_when_batches_become_unknown);
     CPPUNIT_TEST(sends_again_what_a_busy_peer_has_not_taken);
@@ -302,6 +303,17 @@ public:
         CPPUNIT_ASSERT_EQUAL(size_t{4}, peer.requests().size());
         CPPUNIT_ASSERT(node.host().seen().downs.empty());
     }
+    void warns_of_a_peer_that_is_no_node() {
+        FakePeer peer([](const FakeRequest&) { return http_answer(404); });
+        Node node{{"peers", peer.url()}};
+        node.wait_for_ups(1);
+        for (uint64_t i = 0; i < 5; ++i) {
+            publish(node, "x", i);
+            CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_UNAVAILABLE}, node.done(i).status);
+        }
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, node.host().seen().logged("takes no deltas: it answered 404"));
+        CPPUNIT_ASSERT_EQUAL(std::string("it answered 404"), node.link(peer.url()).error);
+    }
     void splits_batches_that_are_too_large_for_the_peer() {
         Node second{{"message_bytes", "2048"}, {"busy_timeout", "60s"}};
         Node first{{"peers", second.url()}};
@@ -374,7 +386,7 @@ public:
     }
     void gives_up_on_a_peer_that_stays_busy() {
         FakePeer peer(after_probe([](const FakeRequest&) { return http_answer(503); }));
-        Node node{{"peers", peer.url()}, {"backoff_max", "5ms"}, {"request_timeout", "1s"}};
+        Node node{{"peers", peer.url()}, {"backoff_max", "5ms"}, {"request_timeout", "3s"}};
         node.wait_for_ups(1);
         publish(node, "x", 1);
         CPPUNIT_ASSERT_EQUAL(peer.url() + ": it is busy", node.done(1).message);
