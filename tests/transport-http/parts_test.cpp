@@ -1,9 +1,12 @@
 // The parts that need no network: addresses, batches, base64url, response heads.
 #include <cppunit/extensions/HelperMacros.h>
 
+#include <fstream>
+#include <map>
 #include <random>
 #include <string>
 
+#include "descriptor.h"
 #include "http/response_head.h"
 #include "meridian/plugin.hpp"
 #include "peer_url.h"
@@ -58,6 +61,7 @@ class PartsTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(recognises_what_is_no_batch);
     CPPUNIT_TEST(reads_response_heads);
     CPPUNIT_TEST(refuses_responses_that_can_be_read_in_two_ways);
+    CPPUNIT_TEST(documents_every_key_with_its_default);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -176,6 +180,26 @@ public:
               "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n"})
             CPPUNIT_ASSERT_MESSAGE(head, state_of(head) == HeadState::refused);
         CPPUNIT_ASSERT(state_of("HTTP/1.1 200 " + std::string(2000, 'a')) == HeadState::refused);
+    }
+    void documents_every_key_with_its_default() {
+        std::map<std::string, std::string> known, documented;
+        for (const meridian_config_key& key : config_keys)
+            known[key.name] = key.default_value == nullptr ? "" : "`" + std::string(key.default_value) + "`";
+        std::ifstream page(MERIDIAN_DOCS "/TRANSPORT-HTTP.md");
+        bool is_table = false;
+        for (std::string line; std::getline(page, line);) {
+            if (line.rfind("| Key |", 0) == 0) is_table = true;
+            if (line.empty()) is_table = false;
+            if (!is_table || line.rfind("| `", 0) != 0) continue;
+            const size_t name_end = line.find('`', 3);
+            const size_t cell = line.find('|', name_end) + 2;
+            const size_t cell_end = line.find('|', cell - 1);
+            const std::string value = cell_end > cell ? line.substr(cell, cell_end - cell - 1) : std::string();
+            documented[line.substr(3, name_end - 3)] = value;
+        }
+        CPPUNIT_ASSERT(!known.empty());
+        for (const auto& [name, value] : known) CPPUNIT_ASSERT_EQUAL_MESSAGE(name, value, documented[name]);
+        CPPUNIT_ASSERT_EQUAL(known.size(), documented.size());
     }
 };
 
