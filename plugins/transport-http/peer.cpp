@@ -125,6 +125,7 @@ void Peer::on_probe_answer(const Answer& answer) {
         set_state(State::up);
         up_since_us_ = loop_.now_us();
         reachable_ = true;
+        accepts_ = true;
         events_.on_peer_up(*this);
     }
     for (Lane& lane : lanes_) pump(lane);
@@ -187,6 +188,7 @@ void Peer::fail(const std::string& why) {
     const uint64_t now = loop_.now_us();
     if (reachable_ && now - up_since_us_ >= loop_.settings.backoff_max_us) failures_ = 0;
     set_state(State::down);
+    accepts_ = false;
     {
         const std::lock_guard lock(status_->mutex);
         status_->error = why;
@@ -219,6 +221,7 @@ void Peer::fail_everything(meridian_status status, const std::string& why) {
 void Peer::close(meridian_status status, const std::string& why) {
     set_state(State::down);
     reachable_ = false;
+    accepts_ = false;
     retry_at_us_ = never_us;
     looking_up_ = false;
     look_up_by_us_ = never_us;

@@ -61,7 +61,7 @@ public:
 
 private:
     enum class State : uint8_t {
-        connecting,  // looked up, connected, asked: what is submitted waits
+        connecting,  // looked up, connected, asked; unless it was down, what is submitted waits
         up,
         down,
     };
@@ -107,6 +107,7 @@ private:
     std::shared_ptr<PeerStatus> status_;
     State state_ = State::connecting;
     bool reachable_ = false;
+    bool accepts_ = true;  // false from a failure until it answers again: what is submitted fails at once
     std::array<Lane, 3> lanes_;
     std::vector<SocketAddress> addresses_;
     bool looking_up_ = false;

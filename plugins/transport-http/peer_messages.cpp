@@ -31,7 +31,7 @@ void Peer::submit(Message message) {
     message.queued_at_us = last_submit_us_;
     Lane& lane = lanes_[lane_number(message)];
     Outcome refusal;
-    if (state_ == State::down) {
+    if (!accepts_) {
         const std::lock_guard lock(status_->mutex);
         refusal = {MERIDIAN_UNAVAILABLE, failure(status_->error), {}};
     } else if (message.channel == MERIDIAN_CHANNEL_CONTROL && !knows_control_) {

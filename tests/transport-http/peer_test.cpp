@@ -49,6 +49,7 @@ class PeerTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(drops_what_a_full_queue_cannot_hold);
     CPPUNIT_TEST(takes_a_peer_that_does_not_answer_for_down);
     CPPUNIT_TEST(takes_a_peer_that_stops_answering_for_down_and_comes_back);
+    CPPUNIT_TEST(fails_at_once_while_a_peer_that_was_down_is_asked_again);
     CPPUNIT_TEST(finds_out_that_an_idle_peer_is_gone);
     CPPUNIT_TEST(survives_garbage);
     CPPUNIT_TEST(survives_answers_that_are_cut);
@@ -187,6 +188,22 @@ public:
         node.wait_for_ups(ups + 1);
         const auto epochs = node.host().seen().ups;
         CPPUNIT_ASSERT(std::adjacent_find(epochs.begin(), epochs.end(), std::greater_equal<>()) == epochs.end());
+    }
+    void fails_at_once_while_a_peer_that_was_down_is_asked_again() {
+        std::atomic<int> asked{0};
+        FakePeer peer([](const FakeRequest&) { return std::string(); });
+        Node node{{"peers", peer.url()}, {"backoff_max", "5ms"}};
+        CPPUNIT_ASSERT(node.host().wait_until([](const Seen& seen) { return seen.downs.size() == 1; }));
+        peer.set_behaviour([&](const FakeRequest&) -> std::optional<std::string> {
+            ++asked;
+            return std::nullopt;
+        });
+        CPPUNIT_ASSERT(eventually([&] { return asked != 0; }));
+        publish(node, "x", 1);
+        node.request(1, MERIDIAN_CHANNEL_PULL, peer.url(), "x", never);
+        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_UNAVAILABLE}, node.done(1).status);
+        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_UNAVAILABLE}, node.reply_of(1).status);
+        CPPUNIT_ASSERT_EQUAL(uint32_t{MERIDIAN_LINK_DOWN}, node.link(peer.url()).state);
     }
     void finds_out_that_an_idle_peer_is_gone() {
         FakePeer peer(good_node);
