@@ -8,8 +8,9 @@
 #include "base/json_writer.h"
 #include "cluster/cluster.h"
 #include "config/node_identity.h"
+#include "http/request_head.h"
 #include "net/edge_loop.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::server {
 namespace {
@@ -155,7 +156,7 @@ void add_alarms(JsonWriter& json, const ClusterStatus& status) {
 }
 
 std::optional<std::string> decoded_value(const std::string& query, std::string_view name) {
-    const auto raw = query_value(query, name);
+    const auto raw = http::query_value(query, name);
     return raw ? percent_decode(*raw) : std::nullopt;
 }
 
@@ -215,7 +216,7 @@ void cluster_digests(EdgeLoop& edge, const HttpRequest& request, std::function<v
     Cluster* cluster = edge.shared().cluster;
     if (cluster == nullptr) return answer(error_response(404, "not_clustered", "the node is not in a cluster"));
     uint64_t limit = digests_default;
-    if (const auto text = query_value(request.query, "limit")) {
+    if (const auto text = http::query_value(request.query, "limit")) {
         const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
         if (error != std::errc() || end != text->data() + text->size() || limit == 0 || limit > digests_max)
             return answer(error_response(400, "bad_query", "limit: expected a number from 1 to 10000"));

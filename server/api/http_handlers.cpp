@@ -12,10 +12,11 @@
 #include "api/token_api.h"
 #include "base/json_writer.h"
 #include "cluster/cluster.h"
+#include "http/request_head.h"
 #include "metrics/metrics_page.h"
 #include "net/edge_loop.h"
 #include "net/websocket_connection.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 #include "wire/client_delta_codec.h"
 #include "wire/op_codec.h"
 
@@ -153,7 +154,7 @@ struct QueryNumber {
     std::optional<uint64_t> number;
 };
 QueryNumber query_number(const std::string& query, std::string_view name) {
-    const auto text = query_value(query, name);
+    const auto text = http::query_value(query, name);
     if (!text) return {};
     uint64_t value = 0;
     const auto parsed = std::from_chars(text->data(), text->data() + text->size(), value);
@@ -234,7 +235,7 @@ HttpResponse state_response(const node::StateOutcome& outcome) {
 }
 
 void get_sync(const Exchange& exchange, HttpRequest& request) {
-    if (const auto since = query_value(request.query, "since")) {
+    if (const auto since = http::query_value(request.query, "since")) {
         const auto text = percent_decode(*since);
         const auto clock = text ? base64url_decode(*text) : std::nullopt;
         if (!clock) return exchange.answer(error_response(400, "invalid since parameter", "invalid since parameter"));

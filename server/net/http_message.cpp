@@ -1,7 +1,7 @@
 #include "net/http_message.h"
 
 #include "base/json_writer.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::server {
 namespace {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::ctl {
 namespace {

@@ -14,7 +14,7 @@
 #include "meridianctl/node_client.h"
 #include "meridianctl/ops.h"
 #include "meridianctl/status.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 #include "restore.h"
 #include "server_version.h"
 #include "wire/client_delta_codec.h"

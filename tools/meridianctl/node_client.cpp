@@ -6,7 +6,7 @@
 #include <Poco/Net/HTTPResponse.h>
 #include <Poco/StreamCopier.h>
 
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::ctl {
 

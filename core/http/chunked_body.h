@@ -1,4 +1,4 @@
-// Decodes a request body in chunked transfer coding (RFC 9112 section 7.1), fed piece by piece. Chunk extensions and
+// Decodes a body in chunked transfer coding (RFC 9112 section 7.1), fed piece by piece. Chunk extensions and
 // trailer fields are read and dropped. A value; memory: the body, at most `body_bytes_max`, plus one line.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace meridian::server {
+namespace meridian::http {
 
 class ChunkedBody {
 public:
@@ -35,4 +35,4 @@ private:
     State state_ = State::more;
 };
 
-}  // namespace meridian::server
+}  // namespace meridian::http

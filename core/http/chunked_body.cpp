@@ -1,9 +1,9 @@
-#include "protocol/chunked_body.h"
+#include "http/chunked_body.h"
 
 #include <algorithm>
 #include <charconv>
 
-namespace meridian::server {
+namespace meridian::http {
 namespace {
 constexpr size_t line_bytes_max = 4096;
 constexpr size_t trailer_bytes_max = 16 << 10;
@@ -74,4 +74,4 @@ ChunkedBody::State ChunkedBody::feed(std::string_view& input) {
     return state_;
 }
 
-}  // namespace meridian::server
+}  // namespace meridian::http
