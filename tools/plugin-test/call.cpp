@@ -69,6 +69,10 @@ void Call::submit(const std::function<meridian_status()>& function, std::shared_
     if (faults_.done_count != 0) faults_.after_refusal = true;
 }
 
+bool Call::in_submit() {
+    return submitting != nullptr;
+}
+
 SinkFaults Call::faults() const {
     const std::lock_guard lock(mutex_);
     return faults_;
@@ -193,6 +197,31 @@ std::shared_ptr<RowsCall> make_rows_call(const std::string& function) {
         Call::Event event(self);
         self.result.next_position = next_position;
         self.result.next_sequence = next_sequence;
+        event.done(status, message);
+    };
+    return call;
+}
+
+std::shared_ptr<PublishCall> make_publish_call(const std::string& function) {
+    auto call = make<PublishCall>(function);
+    call->sink.done = [](void* context, meridian_status status, meridian_bytes message, uint64_t receivers) {
+        auto& self = *static_cast<PublishCall*>(context);
+        Call::Event event(self);
+        if (event.counts()) self.result.receivers = receivers;
+        event.done(status, message);
+    };
+    return call;
+}
+
+std::shared_ptr<ReplyCall> make_reply_call(const std::string& function) {
+    auto call = make<ReplyCall>(function);
+    call->sink.done = [](void* context, meridian_status status, meridian_bytes message, meridian_bytes reply) {
+        auto& self = *static_cast<ReplyCall*>(context);
+        Call::Event event(self);
+        if (event.counts()) {
+            self.result.reply = text_of(reply);
+            self.result.done_us = monotonic_us();
+        }
         event.done(status, message);
     };
     return call;

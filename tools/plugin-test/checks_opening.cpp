@@ -211,19 +211,7 @@ void it_can_be_given_its_values_again(Fixture& fixture) {
     const Place place = fixture.new_place();
     auto store = fixture.open(place);
     store.put("room", "a", "1");
-    // The reloadable ones, all of them, changed or not.
-    std::vector<std::pair<std::string, std::string>> reloadable;
-    const auto values = fixture.values_at(place);
-    const auto* at = reinterpret_cast<const unsigned char*>(fixture.descriptor().config_keys);
-    for (uint64_t i = 0; i < fixture.descriptor().config_key_count;
-         ++i, at += fixture.descriptor().config_keys->struct_size) {
-        const auto& key = *reinterpret_cast<const meridian_config_key*>(at);
-        if ((key.flags & MERIDIAN_KEY_RELOADABLE) == 0) continue;
-        for (const auto& value : values) {
-            if (value.first == key.name) reloadable.push_back(value);
-        }
-    }
-    const auto result = store.reconfigure(reloadable);
+    const auto result = store.reconfigure(fixture.reloadable_values_at(place));
     require(result.status == MERIDIAN_OK,
             "reconfigure with the values that it has: found " + status_name(result.status) + ", " + result.text);
     store.put("room", "a", "2");
