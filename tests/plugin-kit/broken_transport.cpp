@@ -36,8 +36,6 @@ BrokenTransport::BrokenTransport(abi::Host host, const abi::Config& config)
 }
 
 BrokenTransport::~BrokenTransport() {
-    destroyed_ = true;
-    if (chatter_.joinable()) chatter_.join();
     for (const int file : files_) ::close(file);
 }
 
@@ -88,23 +86,8 @@ void BrokenTransport::stop(uint64_t) {
     }
     if (deliverer_.joinable()) deliverer_.join();
     if (sender_.joinable()) sender_.join();
-    if (is("calls-host-after-stop")) {
-        chatter_ = std::thread([this] {
-            while (!destroyed_) {
-                host_.log(MERIDIAN_LOG_INFORMATION, "still here");
-                std::this_thread::sleep_for(std::chrono::milliseconds(1));
-            }
-        });
-    }
-    if (is("calls-the-sink-after-stop") && sink_) {
-        chatter_ = std::thread([this] {
-            while (!destroyed_) {
-                sink_->up(1'000'000);
-                std::this_thread::sleep_for(std::chrono::milliseconds(1));
-            }
-        });
-    }
     while (timers_ != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    stopped_ = true;
 }
 
 meridian_status BrokenTransport::publish(uint32_t channel, std::string_view namespace_name, std::string_view message,
@@ -166,6 +149,8 @@ meridian_status BrokenTransport::reply(uint64_t reply_id, std::string_view messa
 }
 
 void BrokenTransport::resume() {
+    if (stopped_ && is("calls-host-after-stop")) host_.log(MERIDIAN_LOG_INFORMATION, "still here");
+    if (stopped_ && is("calls-the-sink-after-stop")) sink_->up(1'000'000);
     const std::lock_guard lock(mutex_);
     busy_ = false;
     resumes_ += 1;
@@ -203,6 +188,8 @@ meridian_status BrokenTransport::submit(Outgoing outgoing) {
 }
 
 void BrokenTransport::send_all() {
+    // So that something is queued when the defect is to show.
+    const bool is_slow = is("never-busy") || is("no-writable") || is("loses-calls-at-stop");
     std::unique_lock lock(mutex_);
     if (!is_reachable_ && !is("silent-when-unreachable")) {
         lock.unlock();
@@ -225,8 +212,9 @@ void BrokenTransport::send_all() {
         outgoing_bytes_ -= outgoing.bytes.size();
         const bool tell = was_full_ && !is("no-writable") && outgoing_.size() <= queue_messages_max / 2;
         if (tell) was_full_ = false;
+        const size_t waiting = outgoing_.size();
         lock.unlock();
-        if (is("never-busy")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        if (is_slow && waiting > 10) std::this_thread::sleep_for(std::chrono::milliseconds(20));
         if (tell) sink_->writable();
         transmit(outgoing);
         lock.lock();

@@ -131,8 +131,8 @@ private:
     uint64_t epoch_ = 0;
     std::atomic<uint64_t> completed_{0};
     std::atomic<int> inside_{0};
-    std::thread sender_, deliverer_, chatter_;
-    std::atomic<bool> destroyed_{false};
+    std::thread sender_, deliverer_;
+    std::atomic<bool> stopped_{false};
     std::atomic<int> timers_{0};
     std::mutex timer_mutex_;
     std::deque<std::function<void()>> timer_calls_;  // guarded by timer_mutex_

@@ -82,6 +82,14 @@ protected:
     SinkFaults faults_;
 };
 
+// What is wrong with a call's completion, by one rule each; empty: nothing.
+std::string completed_inside_submit(const Call& call);
+std::string completed_on_host_thread(const Call& call);
+std::string completed_other_than_once(const Call& call);  // or never, if it was accepted
+std::string completed_though_refused(const Call& call);
+// The check fails if an accepted call is not done.
+void require_all_completed(const std::string& when);
+
 // Every call that this process has submitted.
 std::vector<std::shared_ptr<Call>> all_calls();
 void keep_call(std::shared_ptr<Call> call);

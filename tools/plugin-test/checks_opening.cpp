@@ -1,5 +1,4 @@
 // Opening, failing to open, opening again.
-#include <dirent.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -218,25 +217,6 @@ void it_can_be_given_its_values_again(Fixture& fixture) {
     require_equal(store.read("room", "a").tail.size(), size_t{2}, "entries after reconfigure");
 }
 
-size_t count_in(const std::string& directory) {
-    DIR* const opened = ::opendir(directory.c_str());
-    if (opened == nullptr) return 0;
-    size_t count = 0;
-    while (::readdir(opened) != nullptr) ++count;
-    ::closedir(opened);
-    return count;
-}
-
-// A thread that was joined may be listed for a moment longer: waits for a lower count, but not for ever.
-size_t settled_count(const std::string& directory, size_t wanted) {
-    size_t count = count_in(directory);
-    for (int i = 0; i < 200 && count > wanted; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        count = std::min(count, count_in(directory));
-    }
-    return count;
-}
-
 void a_closed_store_leaves_no_thread_and_no_file_open(Fixture& fixture) {
     const auto use = [&] {
         auto store = fixture.open();
@@ -246,12 +226,12 @@ void a_closed_store_leaves_no_thread_and_no_file_open(Fixture& fixture) {
     };
     use();  // libraries may keep something of their own from the first use on
     const size_t threads = settled_count("/proc/self/task", 1);
-    const size_t files = count_in("/proc/self/fd");
+    const size_t files = settled_count("/proc/self/fd", SIZE_MAX);
     use();
     const size_t threads_after = settled_count("/proc/self/task", threads);
     require(threads_after <= threads,
             "threads after destroy: found " + std::to_string(threads_after) + ", expected " + std::to_string(threads));
-    require_equal(count_in("/proc/self/fd"), files, "open files after destroy");
+    require_equal(settled_count("/proc/self/fd", files), files, "open files after destroy");
 }
 
 }  // namespace

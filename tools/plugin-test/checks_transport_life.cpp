@@ -1,5 +1,4 @@
 // Starting, failing to start, being seen, stopping, coming back.
-#include <dirent.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -158,13 +157,6 @@ void new_values_are_taken_while_it_runs(Fixture& fixture) {
     carry(pair.b, pair.a, control(unique_bytes()));
 }
 
-void require_all_completed() {
-    for (const auto& call : all_calls()) {
-        if (call->submitted() == MERIDIAN_OK)
-            require(call->is_done(), call->function() + " was accepted, and has not completed when stop has returned");
-    }
-}
-
 void stop_ends_what_is_outstanding(Fixture& fixture) {
     Pair pair(fixture);
     pair.b.inbox().answer_with([](const Delivery&) { return MERIDIAN_BUSY; });
@@ -177,9 +169,9 @@ void stop_ends_what_is_outstanding(Fixture& fixture) {
             pair.a.submit_request(target, control(unique_bytes()), monotonic_us() + 3'600'000'000);
     }
     pair.a.stop(100'000);
-    require_all_completed();
+    require_all_completed("when stop has returned");
     pair.b.stop(0);
-    require_all_completed();
+    require_all_completed("when stop has returned");
 }
 
 void a_stopped_transport_refuses_calls(Fixture& fixture) {
@@ -200,27 +192,37 @@ void a_stopped_transport_refuses_calls(Fixture& fixture) {
     pair.a.resume();
 }
 
-void calls_may_come_while_it_stops(Fixture& fixture) {
+void pairs_may_be_called_while_they_stop(Fixture& fixture) {
     Pair pair(fixture);
     std::atomic<bool> stop{false};
+    std::atomic<uint64_t> submits[2] = {0, 0};
     std::vector<std::thread> threads;
-    for (int i = 0; i < 2; ++i) {
+    for (std::atomic<uint64_t>& count : submits) {
         threads.emplace_back([&] {
             on_host_thread() = true;
             const std::string bytes = "while it stops";
             while (!stop) {
                 pair.a.submit_publish(control(bytes));
+                count += 1;
                 pair.a.links();
                 pair.a.resume();
                 std::this_thread::sleep_for(std::chrono::microseconds(20));  // calls are kept until the end
             }
         });
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    // Calls before it, meanwhile and after it.
+    const auto wait_for_calls = [&] {
+        const uint64_t before[2] = {submits[0], submits[1]};
+        doing("waiting for calls on other threads");
+        while (submits[0] < before[0] + 2 || submits[1] < before[1] + 2)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    wait_for_calls();
     pair.a.stop();
+    wait_for_calls();
     stop = true;
     for (std::thread& thread : threads) thread.join();
-    require_all_completed();
+    require_all_completed("when stop has returned");
     for (const auto& call : all_calls()) {
         const auto status = call->submitted();
         require(status == MERIDIAN_OK || status == MERIDIAN_CANCELLED || status == MERIDIAN_BUSY ||
@@ -230,12 +232,15 @@ void calls_may_come_while_it_stops(Fixture& fixture) {
     }
 }
 
-void nothing_is_called_after_stop(Fixture& fixture) {
+void a_stopped_pair_calls_nothing(Fixture& fixture) {
     Pair pair(fixture);
     submit_everything(pair);
     pair.a.stop();
     // The other goes on talking to it.
     for (int i = 0; i < 10; ++i) publish(pair.b, control(unique_bytes()));
+    pair.a.resume();
+    pair.a.links();
+    pair.a.addresses();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     pair.a.close();
     pair.b.close();
@@ -251,25 +256,6 @@ void nothing_is_called_after_stop(Fixture& fixture) {
     }
 }
 
-size_t count_in(const std::string& directory) {
-    DIR* const opened = ::opendir(directory.c_str());
-    if (opened == nullptr) return 0;
-    size_t count = 0;
-    while (::readdir(opened) != nullptr) ++count;
-    ::closedir(opened);
-    return count;
-}
-
-// A thread that was joined may be listed for a moment longer: waits for a lower count, but not for ever.
-size_t settled_count(const std::string& directory, size_t wanted) {
-    size_t count = count_in(directory);
-    for (int i = 0; i < 200 && count > wanted; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        count = std::min(count, count_in(directory));
-    }
-    return count;
-}
-
 void a_closed_transport_leaves_no_thread_and_no_file_open(Fixture& fixture) {
     const auto use = [&] {
         Pair pair(fixture);
@@ -277,7 +263,7 @@ void a_closed_transport_leaves_no_thread_and_no_file_open(Fixture& fixture) {
     };
     use();  // libraries may keep something of their own from the first use on
     const size_t threads = settled_count("/proc/self/task", 1);
-    const size_t files = count_in("/proc/self/fd");
+    const size_t files = settled_count("/proc/self/fd", SIZE_MAX);
     use();
     const size_t threads_after = settled_count("/proc/self/task", threads);
     require(threads_after <= threads,
@@ -306,8 +292,8 @@ std::vector<Check> transport_stop_checks() {
     return {
         {"stop ends what is outstanding", stop_ends_what_is_outstanding},
         {"a stopped transport refuses calls", a_stopped_transport_refuses_calls},
-        {"calls may come while it stops", calls_may_come_while_it_stops},
-        {"nothing is called after stop", nothing_is_called_after_stop},
+        {"calls may come while it stops", pairs_may_be_called_while_they_stop},
+        {"nothing is called after stop", a_stopped_pair_calls_nothing},
         {"a closed transport leaves no thread and no file open", a_closed_transport_leaves_no_thread_and_no_file_open},
     };
 }
