@@ -10,8 +10,8 @@ namespace meridian::plugin {
 namespace {
 
 // Empty for success.
-std::string error_text(meridian_status status, meridian_bytes message = {}) {
-    return plugin::error_text(status, message, "store");
+std::string store_error_text(meridian_status status, meridian_bytes message = {}) {
+    return error_text(status, message, "store");
 }
 
 meridian_key_name c_name(const node::KeyName& name) {
@@ -23,7 +23,7 @@ node::KeyName key_name(const meridian_key_name& name) {
 
 node::CommitResult commit_result(meridian_status status, meridian_bytes message) {
     node::CommitResult result;
-    result.message = error_text(status, message);
+    result.message = store_error_text(status, message);
     switch (status) {
         case MERIDIAN_OK:
             result.status = node::CommitStatus::durable;
@@ -217,7 +217,7 @@ public:
             if (collected.records.size() == collected.names.size()) return;  // more than asked for
             node::KeyRecord out;
             out.name = key_name(record->name);
-            out.error = error_text(record->status, record->message);
+            out.error = store_error_text(record->status, record->message);
             if (out.error.empty()) {
                 if (record->has_snapshot != 0) out.snapshot = std::string(view(record->snapshot));
                 out.snapshot_position = record->snapshot_position;
@@ -229,10 +229,10 @@ public:
         };
         sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            finish(*done, error_text(status, message));
+            finish(*done, store_error_text(status, message));
         };
         submitted(functions_.read_keys(instance_, c_names.data(), c_names.size(), &sink), call,
-                  [](Call& refused, meridian_status status) { finish(refused, error_text(status)); });
+                  [](Call& refused, meridian_status status) { finish(refused, store_error_text(status)); });
     }
 
     void checkpoint(std::vector<node::SnapshotWrite> snapshots, std::function<void(std::string)> completion) override {
@@ -278,7 +278,7 @@ public:
                        uint32_t gone, uint64_t floor) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
             node::LogPage& page = done->collected;
-            page.error = error_text(status, message);
+            page.error = store_error_text(status, message);
             page.next_position = next_position;
             page.gone = gone != 0;
             page.floor = floor;
@@ -286,7 +286,7 @@ public:
         };
         submitted(functions_.read_log(instance_, from_position, entries_max, bytes_max, &sink), call,
                   [](Call& refused, meridian_status status) {
-                      refused.collected.error = error_text(status);
+                      refused.collected.error = store_error_text(status);
                       refused.completion(std::move(refused.collected));
                   });
     }
@@ -303,7 +303,7 @@ public:
         };
         sink.done = [](void* context, meridian_status status, meridian_bytes message, uint32_t more) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.error = error_text(status, message);
+            done->collected.error = store_error_text(status, message);
             done->collected.more = more != 0;
             done->completion(std::move(done->collected));
         };
@@ -311,7 +311,7 @@ public:
         if (after) start = c_name(*after);
         submitted(functions_.scan_keys(instance_, bytes(namespace_name), after ? &start : nullptr, count_max, &sink),
                   call, [](Call& refused, meridian_status status) {
-                      refused.collected.error = error_text(status);
+                      refused.collected.error = store_error_text(status);
                       refused.completion(std::move(refused.collected));
                   });
     }
@@ -328,12 +328,12 @@ public:
         };
         sink.done = [](void* context, meridian_status status, meridian_bytes message, uint32_t) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.log_failure("listing keys by deadline", error_text(status, message));
+            done->collected.log_failure("listing keys by deadline", store_error_text(status, message));
             done->completion(std::move(done->collected.values));
         };
         submitted(functions_.scan_due(instance_, until_ms, count_max, &sink), call,
                   [](Call& refused, meridian_status status) {
-                      refused.collected.log_failure("listing keys by deadline", error_text(status));
+                      refused.collected.log_failure("listing keys by deadline", store_error_text(status));
                       refused.completion({});
                   });
     }
@@ -358,7 +358,7 @@ public:
         sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
             if (status != MERIDIAN_OK) {
-                done->completion(Error{error_text(status, message)});
+                done->completion(Error{store_error_text(status, message)});
             } else if (done->collected.values.size() != done->collected.wanted) {
                 done->completion(Error{"the store gave " + std::to_string(done->collected.values.size()) +
                                        " metadata values, expected " + std::to_string(done->collected.wanted)});
@@ -367,7 +367,7 @@ public:
             }
         };
         submitted(functions_.read_metadata(instance_, c_names.data(), c_names.size(), &sink), call,
-                  [](Call& refused, meridian_status status) { refused.completion(Error{error_text(status)}); });
+                  [](Call& refused, meridian_status status) { refused.completion(Error{store_error_text(status)}); });
     }
 
     void scan_metadata(std::string prefix, std::string after, size_t count_max,
@@ -381,12 +381,12 @@ public:
             });
         sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.log_failure("listing metadata", error_text(status, message));
+            done->collected.log_failure("listing metadata", store_error_text(status, message));
             done->completion(std::move(done->collected.values));
         };
         submitted(functions_.scan_metadata(instance_, bytes(prefix), bytes(after), count_max, &sink), call,
                   [](Call& refused, meridian_status status) {
-                      refused.collected.log_failure("listing metadata", error_text(status));
+                      refused.collected.log_failure("listing metadata", store_error_text(status));
                       refused.completion({});
                   });
     }
@@ -424,10 +424,10 @@ private:
         const meridian_status_sink sink{sizeof sink, 0, call.get(),
                                         [](void* context, meridian_status status, meridian_bytes message) {
                                             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-                                            done->completion(error_text(status, message));
+                                            done->completion(store_error_text(status, message));
                                         }};
         submitted(submit(&sink), call,
-                  [](Call& refused, meridian_status status) { refused.completion(error_text(status)); });
+                  [](Call& refused, meridian_status status) { refused.completion(store_error_text(status)); });
     }
 
     template <class Call, class Take>

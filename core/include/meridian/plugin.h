@@ -478,7 +478,8 @@ enum {
     MERIDIAN_CHANNEL_LEGACY_LOG = 4
 };
 
-/* What the host gives a transport to call; valid from `start` until `stop` returns. Pass `context`. */
+/* What the host gives a transport to call; valid from `start` until `stop` returns. Pass `context`. Several threads may
+ * call at once, other than for the sinks of submits; `up` comes in the order of its epochs. */
 typedef struct meridian_transport_sink {
     uint32_t struct_size;
     uint32_t reserved;
@@ -547,23 +548,25 @@ typedef struct meridian_transport_functions {
      * listening address that cannot be had is an error. The arguments are borrowed: copy them. */
     meridian_status (*start)(void* instance, const meridian_transport_node* node, const meridian_transport_sink* sink,
                              meridian_error* error);
-    /* [any] Largest message in bytes. */
+    /* [any] Largest message in bytes, at least 1024; a larger one is MERIDIAN_INVALID. Replies of this size are carried
+     * too. */
     uint64_t (*message_bytes_max)(void* instance);
     /* [any] Calls `text` once inside the call with the address at which other nodes reach this one, empty if it is not
      * known. Valid from `start` on. */
     void (*address)(void* instance, void* context, void (*text)(void* context, meridian_bytes address));
     /* [any] Calls `link` inside the call for each connection or peer. */
     void (*links)(void* instance, void* context, void (*link)(void* context, const meridian_transport_link* link));
-    /* [submit] To every other node; calls from one thread keep their order. BUSY: wait for `writable`. What comes back
-     * in answer to a message of MERIDIAN_CHANNEL_CONTROL is delivered with its source. */
+    /* [submit] To every other node (MERIDIAN_CHANNEL_DELTA or _CONTROL; any other is MERIDIAN_INVALID); calls from one
+     * thread keep their order. BUSY: wait for `writable`. What comes back in answer to a message of
+     * MERIDIAN_CHANNEL_CONTROL is delivered with its source. */
     meridian_status (*publish)(void* instance, uint32_t channel, meridian_bytes namespace_name, meridian_bytes bytes,
                                const meridian_publish_sink* sink);
     /* [submit] To one node (MERIDIAN_CHANNEL_CONTROL). Best effort. NULL without MERIDIAN_TRANSPORT_UNICAST. */
     meridian_status (*send)(void* instance, meridian_bytes target, meridian_bytes bytes,
                             const meridian_publish_sink* sink);
-    /* [submit] To one node (MERIDIAN_CHANNEL_CONTROL or _PULL), and its answer. request_id is chosen by the host,
-     * unique among outstanding ones; deadline on the host's monotonic clock. A reply that comes after the deadline or a
-     * cancel is dropped by the transport. NULL without MERIDIAN_TRANSPORT_REQUEST. */
+    /* [submit] To one node (MERIDIAN_CHANNEL_CONTROL or _PULL, else MERIDIAN_INVALID), and its answer. request_id is
+     * chosen by the host, unique among outstanding ones; deadline on the host's monotonic clock. A reply that comes
+     * after the deadline or a cancel is dropped by the transport. NULL without MERIDIAN_TRANSPORT_REQUEST. */
     meridian_status (*request)(void* instance, uint64_t request_id, uint32_t channel, meridian_bytes target,
                                meridian_bytes bytes, uint64_t deadline_us, const meridian_reply_sink* sink);
     /* [any] The request completes with MERIDIAN_CANCELLED if it has not completed yet. NULL without
@@ -597,7 +600,8 @@ typedef struct meridian_plugin_descriptor {
     meridian_status (*reconfigure)(void* instance, const meridian_config* config, meridian_error* error);
     /* [control] From now on submits return MERIDIAN_CANCELLED. Commits already submitted are carried out; other
      * outstanding calls may complete as MERIDIAN_CANCELLED once the deadline (host's monotonic clock) has passed. Joins
-     * all threads: no completion and no host call after it has returned, `destroy` aside. */
+     * all threads: no completion and no host call after it has returned, `destroy` aside. [any] functions may still be
+     * called. */
     void (*stop)(void* instance, uint64_t deadline_us);
     /* [control] After stop. Releases everything. */
     void (*destroy)(void* instance);
