@@ -15,8 +15,6 @@ constexpr int pings_unanswered_max = 2;
 // Redis cuts, unless told otherwise, a subscriber with more than this to read.
 constexpr size_t reply_bytes_min = 32 << 20;
 constexpr size_t error_text_bytes_max = 300;
-// An output buffer that grew beyond this is given back.
-constexpr size_t output_kept_bytes = 4 << 20;
 
 std::string milliseconds(uint64_t us) {
     return std::to_string(us / 1000) + " ms";
@@ -144,11 +142,10 @@ bool Connection::greet() {
     // Others may send larger messages than we do. What is beside a message fits into the second part.
     reader_.emplace(std::max<size_t>(options_.message_bytes_max, reply_bytes_min) + input_bytes);
     output_.clear();
-    written_ = 0;
     steps_.clear();
     readable_ = writable_ = true;
     const auto say = [&](Step step, std::initializer_list<std::string_view> words) {
-        append_command(output_, words);
+        append_command(output_.back(), words);
         steps_.push_back(step);
     };
     if (const Credentials& who = credentials(); !who.password.empty()) {
@@ -260,20 +257,16 @@ bool Connection::exchange() {
 // False: the connection has been given up.
 bool Connection::write_output() {
     while (!written() && writable_) {
-        const Stream::Moved moved = stream_->write(output_.data() + written_, output_.size() - written_);
+        const std::string_view next = output_.front();
+        const Stream::Moved moved = stream_->write(next.data(), next.size());
         if (moved.state == Stream::State::failed) {
             fail_attempt(stream_->error());
             return false;
         }
-        if (moved.state == Stream::State::blocked) writable_ = false;
-        written_ += moved.bytes;
-    }
-    if (written() && written_ != 0) {
-        written_ = 0;
-        if (output_.capacity() > output_kept_bytes) {
-            std::string().swap(output_);
+        if (moved.state == Stream::State::blocked) {
+            writable_ = false;
         } else {
-            output_.clear();
+            output_.written(moved.bytes);
         }
     }
     return true;
@@ -338,13 +331,11 @@ void Connection::check_pings() {
     ping_at_us_ = now_us_ + options_.ping_interval_us;
     if (subscriptions_.empty()) pings_.push_back(commands_sent_);
     ++commands_sent_;
-    append_command(output_, {"PING"});
+    append_command(output_.back(), {"PING"});
 }
 
-void Connection::send(std::string& commands, uint64_t count) {
+void Connection::send(Output& commands, uint64_t count) {
     output_.swap(commands);
-    commands.clear();
-    written_ = 0;
     commands_sent_ += count;
 }
 
@@ -377,7 +368,6 @@ void Connection::close() {
     due_us_ = std::numeric_limits<uint64_t>::max();
     stream_.reset();
     output_.clear();
-    written_ = 0;
 }
 
 pollfd Connection::wanted() const {

@@ -18,6 +18,7 @@
 #include "backoff.h"
 #include "lookup.h"
 #include "options.h"
+#include "output.h"
 #include "resp.h"
 #include "stream.h"
 
@@ -73,9 +74,9 @@ public:
 
     bool ready() const { return state_ == State::ready; }
     // True if all that was sent has been written.
-    bool written() const { return output_.size() == written_; }
+    bool written() const { return output_.empty(); }
     // REQUIRES: ready(), written(). Takes the bytes of so many commands; `commands` comes back empty.
-    void send(std::string& commands, uint64_t count);
+    void send(Output& commands, uint64_t count);
 
     // [any]
     LinkStatus link() const;
@@ -127,8 +128,7 @@ private:
     std::optional<Stream> stream_;
     std::optional<ReplyReader> reader_;
     std::vector<char> input_;
-    std::string output_;
-    size_t written_ = 0;
+    Output output_;
     bool readable_ = false;
     bool writable_ = true;
     std::deque<Step> steps_;

@@ -55,7 +55,7 @@ inline constexpr meridian_config_key config_keys[] = {
      "Largest message. Redis cuts subscribers who have more than client-output-buffer-limit pubsub (32 MiB) to read."},
     {key_size, MERIDIAN_TYPE_INTEGER, 0, 0, "publish_queue_messages_max", "65536", 1, 1 << 24, nullptr, nullptr,
      "Messages that may wait for Redis's reply; the core then waits."},
-    {key_size, MERIDIAN_TYPE_SIZE, 0, 0, "publish_queue_bytes_max", "64MiB", 1024, 4 * gib, nullptr, nullptr,
+    {key_size, MERIDIAN_TYPE_SIZE, 0, 0, "publish_queue_bytes_max", "32MiB", 1024, 4 * gib, nullptr, nullptr,
      "Bytes that may wait for Redis's reply."},
     {key_size, MERIDIAN_TYPE_INTEGER, 0, 0, "receive_queue_messages_max", "65536", 1, 1 << 24, nullptr, nullptr,
      "Messages that may wait for the core; further ones are dropped, counted, and repaired by pull."},

@@ -28,13 +28,13 @@ meridian_status Publisher::submit(std::string_view channel_prefix, std::string_v
             told_to_wait_ = true;
             return MERIDIAN_BUSY;
         }
-        const size_t before = pending_.size();
-        pending_entries_.push_back({sink, message.size(), heard_by_us});
+        std::string& output = pending_.back();
+        const size_t before = output.size();
         try {
-            append_publish(pending_, channel_prefix, channel_name, message);
+            append_publish(output, channel_prefix, channel_name, message);
+            pending_entries_.push_back({sink, message.size(), heard_by_us});
         } catch (const std::bad_alloc&) {
-            pending_.resize(before);
-            pending_entries_.pop_back();
+            pending_.restore_back(before);
             throw;
         }
         queued_.messages += 1;

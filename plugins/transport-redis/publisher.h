@@ -13,6 +13,7 @@
 #include "link_owner.h"
 #include "meridian/transport.hpp"
 #include "metrics.h"
+#include "output.h"
 
 namespace meridian::transport_redis {
 
@@ -78,7 +79,7 @@ private:
     Connection connection_;
 
     // The I/O thread's.
-    std::string batch_;
+    Output batch_;
     std::vector<Entry> in_flight_;  // from head_ on
     size_t head_ = 0;
     std::vector<Result> results_;  // of the first in flight
@@ -97,7 +98,7 @@ private:
     bool refusing_ = false;
     bool told_to_wait_ = false;
     bool woken_ = false;
-    std::string pending_;
+    Output pending_;
     std::vector<Entry> pending_entries_;
     Queued queued_{0, 0};
 };

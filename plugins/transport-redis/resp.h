@@ -16,8 +16,6 @@ namespace meridian::transport_redis {
 void append_command(std::string& out, std::initializer_list<std::string_view> words);
 // PUBLISH prefix+name message, without joining prefix and name first.
 void append_publish(std::string& out, std::string_view prefix, std::string_view name, std::string_view message);
-// Bytes that append_publish adds beside prefix, name and message, at most.
-constexpr size_t publish_overhead_bytes = 64;
 
 // One reply, flattened: parts in the order in which they came, an array before its elements. Reused for the next
 // reply, so that reading allocates nothing once it has grown.

@@ -66,9 +66,10 @@ public:
     // Waits until `condition` holds of what was seen; false after a long time.
     bool wait_until(const std::function<bool(const Seen&)>& condition);
     Seen seen() const;
-    // Real time, and what advance_clock has added: tests of time limits need not wait, nor fear a slow machine. Who
-    // waits for a time does not notice by itself; any call of the plug-in that wakes it helps (`resume`).
-    uint64_t monotonic_us() const;
+    static uint64_t monotonic_us();
+    // The plug-in's clock: real time, and what advance_clock has added. Tests of time limits need neither wait nor fear
+    // a slow machine. Who waits for a time does not notice by itself; any call that wakes it helps (`resume`).
+    uint64_t now_us() const { return monotonic_us() + advance_us_; }
     void advance_clock(uint64_t us) { advance_us_ += us; }
     // A sink whose `done` is kept under this id.
     meridian_publish_sink publish_sink(uint64_t id);

@@ -255,7 +255,7 @@ public:
         Node node("a", quick({{"url", "rediss://" + redis.address()}, {"ca_file", certificates.path("ca.pem")}}));
         CPPUNIT_ASSERT(node.is_up());
         redis.kill();
-        // Writing into the broken connection would raise SIGPIPE.
+        // A write that meets the broken connection must not raise SIGPIPE.
         for (uint64_t i = 0; i < 1000; ++i) node.transport.send("a", std::string(1000, 'x'), i);
         CPPUNIT_ASSERT(node.is_down());
         redis.restart();
