@@ -19,6 +19,12 @@ TransportHost& host_of(void* context) {
     return *static_cast<TransportHost*>(context);
 }
 
+uint64_t real_us() {
+    return static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
+}
+
 std::string text(meridian_bytes bytes) {
     return std::string(abi::view(bytes));
 }
@@ -45,7 +51,7 @@ TransportHost::TransportHost() {
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
                 .count());
     };
-    table_.monotonic_us = [](void*) { return monotonic_us(); };
+    table_.monotonic_us = [](void* context) { return host_of(context).monotonic_us(); };
     table_.random = [](void*, void* out, uint64_t size) {
         if (::getrandom(out, size, 0) != static_cast<ssize_t>(size)) throw std::runtime_error("getrandom");
     };
@@ -58,7 +64,7 @@ TransportHost::TransportHost() {
     table_.timer = [](void* context, uint64_t delay_us, void (*callback)(void*), void* cookie) {
         TransportHost& host = host_of(context);
         const std::lock_guard lock(host.mutex_);
-        host.timers_.emplace(monotonic_us() + delay_us, Timer{callback, cookie});
+        host.timers_.emplace(real_us() + delay_us, Timer{callback, cookie});
         host.changed_.notify_all();
     };
     table_.get_extension = [](void*, const char*) -> const void* { return nullptr; };
@@ -103,10 +109,8 @@ TransportHost::~TransportHost() {
     thread_.join();
 }
 
-uint64_t TransportHost::monotonic_us() {
-    return static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
+uint64_t TransportHost::monotonic_us() const {
+    return real_us() + advance_us_;
 }
 
 void TransportHost::note(std::string call, const std::function<void(Seen&)>& change) {
@@ -152,7 +156,7 @@ void TransportHost::run_timers() {
             continue;
         }
         const auto first = timers_.begin();
-        const uint64_t now = monotonic_us();
+        const uint64_t now = real_us();
         if (first->first > now) {
             changed_.wait_for(lock, std::chrono::microseconds(first->first - now));
             continue;
@@ -198,7 +202,7 @@ void TransportInstance::start(const std::string& node_name, uint64_t node_id) {
 }
 
 void TransportInstance::stop(uint64_t patience_us) {
-    if (!stopped_) plugin_.descriptor->stop(instance_, TransportHost::monotonic_us() + patience_us);
+    if (!stopped_) plugin_.descriptor->stop(instance_, host_.monotonic_us() + patience_us);
     stopped_ = true;
 }
 

@@ -2,6 +2,7 @@
 // TransportInstance is one instance of the plug-in, made, started, stopped and destroyed as the core does it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -65,7 +66,10 @@ public:
     // Waits until `condition` holds of what was seen; false after a long time.
     bool wait_until(const std::function<bool(const Seen&)>& condition);
     Seen seen() const;
-    static uint64_t monotonic_us();
+    // Real time, and what advance_clock has added: tests of time limits need not wait, nor fear a slow machine. Who
+    // waits for a time does not notice by itself; any call of the plug-in that wakes it helps (`resume`).
+    uint64_t monotonic_us() const;
+    void advance_clock(uint64_t us) { advance_us_ += us; }
     // A sink whose `done` is kept under this id.
     meridian_publish_sink publish_sink(uint64_t id);
     // Frees a sink that a refused call has not kept.
@@ -90,7 +94,8 @@ private:
     std::condition_variable changed_;
     std::function<meridian_status(const Delivery&)> answer_;
     Seen seen_;
-    std::multimap<uint64_t, Timer> timers_;
+    std::atomic<uint64_t> advance_us_{0};
+    std::multimap<uint64_t, Timer> timers_;  // by real time
     bool stopping_ = false;
     std::thread thread_;
 };
