@@ -20,6 +20,7 @@ struct Outcome {
 
 struct Message {
     uint32_t channel = 0;                      // MERIDIAN_CHANNEL_*
+    std::string namespace_name;                // of a delta
     std::shared_ptr<const std::string> bytes;  // shared by the peers that it goes to
     uint64_t request_id = 0;
     bool is_request = false;

@@ -1,11 +1,13 @@
 // Another node: its queues, its connections, whether it is there. On the loop's thread.
 //
-// Three lanes, each with a connection of its own and one request under way, so that what one carries holds up no other:
-// deltas, control messages, pulls. The lane of deltas also finds out whether the peer is there: it begins with an empty
-// batch of deltas, which any HTTP server answers (an older node with 404), and repeats that when it has nothing else to
-// send. Nothing is sent before the first answer; it waits in the queues. When the lane of deltas fails, the peer is
-// down: everything that waits for it fails, and so does what is submitted until it answers again. Attempts to reach it
-// begin after 250 ms and double up to `reconnect_delay_max`, each +-20 %.
+// Lanes, each with a connection of its own and one HTTP request under way, so that what one carries holds up no other:
+// one for deltas, one for control messages, and some for requests, which take one that is idle. The lane of deltas also
+// finds out whether the peer is there: it begins with an empty batch of deltas, which any HTTP server answers (an older
+// node with 404), and repeats that when it has nothing else to send. Nothing is sent before the first answer; it waits
+// in the queues. When the lane of deltas fails, the peer is down: everything that waits for it fails, and so does what
+// is submitted until it answers again. Attempts to reach it begin after 250 ms and double up to `reconnect_delay_max`,
+// each
+// +-20 %.
 #pragma once
 
 #include <array>
@@ -65,14 +67,14 @@ private:
         up,
         down,
     };
-    static constexpr size_t deltas = 0, control = 1, pulls = 2;
+    static constexpr size_t deltas = 0, control = 1, first_request = 2, lane_count = 34;
 
     void on_connected(ClientConnection& connection) override;
     void on_answer(ClientConnection& connection, Answer answer) override;
     void on_lost(ClientConnection& connection, Loss loss, const std::string& why) override;
 
     Lane& lane_of(const ClientConnection& connection);
-    static size_t lane_number(const Message& message);
+    Lane& lane_for(const Message& message);
     bool is_delta_lane(const Lane& lane) const { return &lane == &lanes_[deltas]; }
 
     void set_state(State state);
@@ -108,7 +110,7 @@ private:
     State state_ = State::connecting;
     bool reachable_ = false;
     bool accepts_ = true;  // false from a failure until it answers again: what is submitted fails at once
-    std::array<Lane, 3> lanes_;
+    std::array<Lane, lane_count> lanes_;
     std::vector<SocketAddress> addresses_;
     bool looking_up_ = false;
     uint64_t lookup_ = 0;

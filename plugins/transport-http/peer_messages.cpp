@@ -10,9 +10,10 @@ namespace {
 
 constexpr size_t batch_messages_max = 1000;
 
-std::string post_head(const std::string& route, const std::string& authority, const char* type, size_t size) {
+std::string post_head(const std::string& route, const std::string& authority, const char* type, size_t size,
+                      const std::string& more_headers = {}) {
     return "POST /internal/cluster/" + route + " HTTP/1.1\r\nHost: " + authority + "\r\nContent-Type: " + type +
-           "\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";
+           "\r\nContent-Length: " + std::to_string(size) + "\r\n" + more_headers + "\r\n";
 }
 
 std::string answered(int status) {
@@ -21,15 +22,20 @@ std::string answered(int status) {
 
 }  // namespace
 
-size_t Peer::lane_number(const Message& message) {
-    if (message.channel == MERIDIAN_CHANNEL_DELTA) return deltas;
-    return message.channel == MERIDIAN_CHANNEL_PULL ? pulls : control;
+Lane& Peer::lane_for(const Message& message) {
+    if (!message.is_request) return lanes_[message.channel == MERIDIAN_CHANNEL_DELTA ? deltas : control];
+    // An idle one, if it can be one that is connected; else the one with the fewest before it.
+    const auto cost = [](const Lane& lane) {
+        return lane.is_idle() ? (lane.connection ? size_t{0} : size_t{1}) : lane.waiting.size() + 2;
+    };
+    return *std::min_element(lanes_.begin() + first_request, lanes_.end(),
+                             [&](const Lane& left, const Lane& right) { return cost(left) < cost(right); });
 }
 
 void Peer::submit(Message message) {
     last_submit_us_ = loop_.now_us();
     message.queued_at_us = last_submit_us_;
-    Lane& lane = lanes_[lane_number(message)];
+    Lane& lane = lane_for(message);
     Outcome refusal;
     if (!accepts_) {
         const std::lock_guard lock(status_->mutex);
@@ -121,18 +127,21 @@ void Peer::send_deltas(Lane& lane) {
     const uint64_t deadline = loop_.now_us() + loop_.settings.request_timeout_us;
     size_t bytes = 0;
     do {
-        bytes += batch_prefix_bytes + lane.waiting.front().bytes->size();
+        bytes += batch_overhead_bytes + lane.waiting.front().bytes->size();
         lane.under_way.push_back(lane.take());
     } while (knows_batches_ && !lane.waiting.empty() && lane.under_way.size() < batch_messages_max &&
-             bytes + batch_prefix_bytes + lane.waiting.front().bytes->size() <= batch_bytes_);
+             bytes + batch_overhead_bytes + lane.waiting.front().bytes->size() <= batch_bytes_);
     if (lane.under_way.size() == 1) {
         const auto body = lane.under_way.front().bytes;
-        send(lane, post_head("delta", url_.authority(), "application/msgpack", body->size()), body, deadline);
+        const std::string& name = lane.under_way.front().namespace_name;
+        const std::string header =
+            name.empty() ? std::string() : "Meridian-Namespace: " + base64url_encode(name) + "\r\n";
+        send(lane, post_head("delta", url_.authority(), "application/msgpack", body->size(), header), body, deadline);
         return;
     }
     auto batch = std::make_shared<std::string>();
     batch->reserve(bytes);
-    for (const Message& message : lane.under_way) append_to_batch(*batch, *message.bytes);
+    for (const Message& message : lane.under_way) append_to_batch(*batch, {message.namespace_name, *message.bytes});
     loop_.host.metric(MERIDIAN_METRIC_COUNTER, "batches_sent", 1);
     send(lane, post_head("deltas", url_.authority(), "application/octet-stream", batch->size()), batch, deadline);
 }

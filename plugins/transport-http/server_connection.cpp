@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "server.h"
+#include "wire.h"
 
 namespace meridian::transport_http {
 namespace {
@@ -146,6 +147,7 @@ void ServerConnection::begin_request(const http::RequestHead& head) {
     refusal_text_.clear();
     refusal_headers_.clear();
     body_.clear();
+    namespace_name_.clear();
     chunked_.reset();
     batch_taken_ = 0;
     batch_at_ = 0;
@@ -194,6 +196,14 @@ void ServerConnection::choose_route(const http::RequestHead& head) {
         return;
     }
     if (route_ == Route::pull) choose_log_route(head);
+    const auto of_delta = route_ == Route::delta ? head.header("meridian-namespace") : std::nullopt;
+    if (of_delta) {
+        const auto bytes = base64url_decode(*of_delta);
+        if (!bytes || bytes->size() > 255)
+            refusal_ = 400;
+        else
+            namespace_name_ = *bytes;
+    }
 }
 
 void ServerConnection::answer(int status, std::string_view type, std::string_view body, std::string_view more_headers) {

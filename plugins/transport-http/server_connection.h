@@ -82,6 +82,7 @@ private:
     bool keep_alive_ = true;
     size_t body_rest_ = 0;
     std::string body_;
+    std::string namespace_name_;  // of a single delta
     std::unique_ptr<http::ChunkedBody> chunked_;
     size_t reserved_ = 0;
     size_t batch_taken_ = 0;

@@ -70,8 +70,9 @@ bool ServerConnection::process_body() {
 meridian_status ServerConnection::deliver_batch() {
     std::string_view rest = std::string_view(body_).substr(batch_at_);
     while (!rest.empty()) {
-        const auto envelope = take_from_batch(rest);
-        const meridian_status status = server_.sink().deliver(MERIDIAN_CHANNEL_DELTA, {}, *envelope);
+        const auto delta = take_from_batch(rest);
+        const meridian_status status =
+            server_.sink().deliver(MERIDIAN_CHANNEL_DELTA, delta->namespace_name, delta->envelope);
         if (status == MERIDIAN_BUSY) return status;
         // One that is not an envelope is counted by the host, and does not keep back the others.
         ++batch_taken_;
@@ -104,7 +105,7 @@ void ServerConnection::deliver() {
         case Route::none:
             break;
         case Route::delta:
-            status = server_.sink().deliver(MERIDIAN_CHANNEL_DELTA, {}, body_);
+            status = server_.sink().deliver(MERIDIAN_CHANNEL_DELTA, namespace_name_, body_);
             break;
         case Route::deltas:
             status = deliver_batch();

@@ -98,20 +98,23 @@ bool HttpTransport::is_done(uint64_t now_us) {
            std::all_of(peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second->is_idle(); });
 }
 
-meridian_status HttpTransport::publish(uint32_t channel, std::string_view, std::string_view bytes,
+meridian_status HttpTransport::publish(uint32_t channel, std::string_view namespace_name, std::string_view bytes,
                                        abi::PublishSink sink) {
     if (channel != MERIDIAN_CHANNEL_DELTA && channel != MERIDIAN_CHANNEL_CONTROL) return MERIDIAN_INVALID;
-    if (bytes.size() > settings_.message_bytes || !server_) return MERIDIAN_INVALID;
-    return mailbox_.submit(bytes.size(),
-                           [this, channel, message = copy(bytes), sink] { broadcast(channel, message, sink); });
+    if (bytes.size() > settings_.message_bytes || namespace_name.size() > 255 || !server_) return MERIDIAN_INVALID;
+    if (channel != MERIDIAN_CHANNEL_DELTA) namespace_name = {};
+    return mailbox_.submit(bytes.size(), [this, channel, name = std::string(namespace_name), message = copy(bytes),
+                                          sink] { broadcast(channel, name, message, sink); });
 }
 
-void HttpTransport::broadcast(uint32_t channel, std::shared_ptr<const std::string> bytes, abi::PublishSink sink) {
+void HttpTransport::broadcast(uint32_t channel, const std::string& namespace_name,
+                              std::shared_ptr<const std::string> bytes, abi::PublishSink sink) {
     if (configured_.empty()) return sink.done(MERIDIAN_OK);
     const auto publication = std::make_shared<Publication>(sink, configured_.size());
     for (Peer* peer : configured_) {
         Message message;
         message.channel = channel;
+        message.namespace_name = namespace_name;
         message.bytes = bytes;
         message.done = [publication](Outcome outcome) {
             if (outcome.status == MERIDIAN_OK)

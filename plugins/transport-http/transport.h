@@ -58,7 +58,8 @@ private:
     void run_tasks();
     uint64_t check_deadlines(uint64_t now_us);
     bool is_done(uint64_t now_us);
-    void broadcast(uint32_t channel, std::shared_ptr<const std::string> bytes, abi::PublishSink sink);
+    void broadcast(uint32_t channel, const std::string& namespace_name, std::shared_ptr<const std::string> bytes,
+                   abi::PublishSink sink);
     void ask(uint64_t request_id, uint32_t channel, const PeerUrl& url, std::shared_ptr<const std::string> bytes,
              uint64_t deadline_us, abi::ReplySink sink);
     // The peer of that address, configured or made for the purpose; nullptr: there are too many in use.

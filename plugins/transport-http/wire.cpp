@@ -14,20 +14,26 @@ int digit_value(char c) {
 
 }  // namespace
 
-void append_to_batch(std::string& batch, std::string_view envelope) {
-    const auto size = static_cast<uint32_t>(envelope.size());
+void append_to_batch(std::string& batch, const Delta& delta) {
+    batch.push_back(static_cast<char>(delta.namespace_name.size()));
+    batch.append(delta.namespace_name);
+    const auto size = static_cast<uint32_t>(delta.envelope.size());
     for (int shift = 24; shift >= 0; shift -= 8) batch.push_back(static_cast<char>(size >> shift));
-    batch.append(envelope);
+    batch.append(delta.envelope);
 }
 
-std::optional<std::string_view> take_from_batch(std::string_view& batch) {
-    if (batch.size() < batch_prefix_bytes) return std::nullopt;
+std::optional<Delta> take_from_batch(std::string_view& batch) {
+    constexpr size_t size_bytes = 4;
+    if (batch.empty()) return std::nullopt;
+    const size_t name_size = static_cast<unsigned char>(batch.front());
+    const size_t before = 1 + name_size + size_bytes;
+    if (batch.size() < before) return std::nullopt;
     uint32_t size = 0;
-    for (size_t i = 0; i < batch_prefix_bytes; ++i) size = size << 8 | static_cast<unsigned char>(batch[i]);
-    if (size > batch.size() - batch_prefix_bytes) return std::nullopt;
-    const std::string_view envelope = batch.substr(batch_prefix_bytes, size);
-    batch.remove_prefix(batch_prefix_bytes + size);
-    return envelope;
+    for (size_t i = before - size_bytes; i < before; ++i) size = size << 8 | static_cast<unsigned char>(batch[i]);
+    if (size > batch.size() - before) return std::nullopt;
+    const Delta delta{batch.substr(1, name_size), batch.substr(before, size)};
+    batch.remove_prefix(before + size);
+    return delta;
 }
 
 bool is_batch(std::string_view batch) {

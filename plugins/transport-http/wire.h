@@ -9,11 +9,17 @@
 
 namespace meridian::transport_http {
 
-// A batch is a row of envelopes, each after its size in 4 bytes, big-endian.
-constexpr size_t batch_prefix_bytes = 4;
-void append_to_batch(std::string& batch, std::string_view envelope);
-// Takes the first envelope off the front; nothing if `batch` does not begin with a whole one.
-std::optional<std::string_view> take_from_batch(std::string_view& batch);
+struct Delta {
+    std::string_view namespace_name;  // at most 255 bytes
+    std::string_view envelope;
+};
+
+// A batch is a row of deltas: size of the namespace in 1 byte, namespace, size of the envelope in 4 bytes, big-endian,
+// envelope.
+constexpr size_t batch_overhead_bytes = 1 + 255 + 4;  // at most, for each
+void append_to_batch(std::string& batch, const Delta& delta);
+// Takes the first delta off the front; nothing if `batch` does not begin with a whole one.
+std::optional<Delta> take_from_batch(std::string_view& batch);
 bool is_batch(std::string_view batch);
 
 // RFC 4648 section 5, without padding. Nothing if `text` has another character, padding, or bits beyond the end.

@@ -66,6 +66,8 @@ public:
         }
         for (Node* node : {&second, &third})
             CPPUNIT_ASSERT(node->delivered(MERIDIAN_CHANNEL_DELTA, 2) == (std::vector<std::string>{bytes, ""}));
+        for (const Delivery& delivery : second.host().seen().deliveries)
+            CPPUNIT_ASSERT_EQUAL(std::string("room"), delivery.namespace_name);
         CPPUNIT_ASSERT_EQUAL(uint32_t{MERIDIAN_LINK_UP}, first.link(second.url()).state);
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, first.link(second.url()).queued_messages);
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, first.link(second.url()).queued_bytes);

@@ -11,7 +11,7 @@ namespace {
 
 std::string prefixed(const std::string& envelope) {
     const auto size = static_cast<uint32_t>(envelope.size());
-    std::string out;
+    std::string out(1, '\0');
     for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(size >> shift));
     return out + envelope;
 }
@@ -96,7 +96,8 @@ public:
     void refuses_a_batch_with_a_wrong_size_whole() {
         Node node;
         RawClient client(node.port());
-        CPPUNIT_ASSERT_EQUAL(400, client.exchange(post("deltas", prefixed("a") + std::string("\0\0\0\2b", 5))).status);
+        CPPUNIT_ASSERT_EQUAL(400,
+                             client.exchange(post("deltas", prefixed("a") + std::string("\0\0\0\0\2b", 6))).status);
         CPPUNIT_ASSERT(node.delivered(MERIDIAN_CHANNEL_DELTA).empty());
     }
     void answers_a_control_message_with_the_reply() {

@@ -135,23 +135,27 @@ public:
     }
     void takes_batches_apart() {
         std::string batch;
-        append_to_batch(batch, "one");
-        append_to_batch(batch, "");
-        append_to_batch(batch, std::string(70'000, 'x'));
-        CPPUNIT_ASSERT_EQUAL(std::string("\0\0\0\3one\0\0\0\0\0\1\x11\x70x", 16), batch.substr(0, 16));
+        append_to_batch(batch, {"room", "one"});
+        append_to_batch(batch, {"", ""});
+        const std::string name(255, 'n'), large(70'000, 'x');
+        append_to_batch(batch, {name, large});
+        CPPUNIT_ASSERT_EQUAL(std::string("\4room\0\0\0\3one\0\0\0\0\0\xff", 18), batch.substr(0, 18));
         std::string_view rest = batch;
-        CPPUNIT_ASSERT(take_from_batch(rest) == "one");
-        CPPUNIT_ASSERT(take_from_batch(rest) == "");
-        CPPUNIT_ASSERT_EQUAL(size_t{70'000}, take_from_batch(rest)->size());
+        const auto first = take_from_batch(rest);
+        CPPUNIT_ASSERT(first->namespace_name == "room" && first->envelope == "one");
+        CPPUNIT_ASSERT(take_from_batch(rest)->envelope == "");
+        const auto last = take_from_batch(rest);
+        CPPUNIT_ASSERT(last->namespace_name == name && last->envelope == large);
         CPPUNIT_ASSERT(rest.empty());
         CPPUNIT_ASSERT(is_batch(batch));
     }
     void recognises_what_is_no_batch() {
         CPPUNIT_ASSERT(is_batch(""));
-        CPPUNIT_ASSERT(!is_batch(std::string("\0\0\0", 3)));
-        CPPUNIT_ASSERT(!is_batch(std::string("\0\0\0\4abc", 7)));
-        CPPUNIT_ASSERT(!is_batch(std::string("\xff\xff\xff\xff", 4)));
-        CPPUNIT_ASSERT(!is_batch(std::string("\0\0\0\1ab", 6)));
+        CPPUNIT_ASSERT(!is_batch(std::string("\0\0\0\0", 4)));
+        CPPUNIT_ASSERT(!is_batch(std::string("\2a\0\0\0\0", 6)));
+        CPPUNIT_ASSERT(!is_batch(std::string("\0\0\0\0\4abc", 8)));
+        CPPUNIT_ASSERT(!is_batch(std::string("\0\xff\xff\xff\xff", 5)));
+        CPPUNIT_ASSERT(!is_batch(std::string("\0\0\0\0\1ab", 7)));
     }
     void reads_response_heads() {
         const std::string text = "HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\nConnection: close\r\n\r\nbody";

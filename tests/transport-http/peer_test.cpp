@@ -395,7 +395,7 @@ public:
         CPPUNIT_ASSERT_EQUAL(size_t{4}, requests.size());
         const auto framed = [](const std::string& digits) {
             std::string out;
-            for (const char digit : digits) out += std::string("\0\0\0\1", 4) + digit;
+            for (const char digit : digits) out += std::string("\4room\0\0\0\1", 9) + digit;
             return out;
         };
         CPPUNIT_ASSERT(bodies(requests) ==

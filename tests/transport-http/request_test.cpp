@@ -1,7 +1,6 @@
 // Requests and their replies: deadlines, cancels, late answers, nodes that do not know them.
 #include <cppunit/extensions/HelperMacros.h>
 
-#include <chrono>
 #include <string>
 
 #include "fake_peer.h"
@@ -12,10 +11,10 @@ using namespace meridian::test;
 namespace {
 
 constexpr uint64_t never = ~uint64_t{0};
+constexpr uint64_t side_by_side = 32;  // requests to one peer that do not wait for each other
 
-uint64_t in_ms(uint64_t ms) {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()) + ms * 1000;
+uint64_t in_ms(Node& node, uint64_t ms) {
+    return node.host().monotonic_us() + ms * 1000;
 }
 
 }  // namespace
@@ -27,7 +26,8 @@ class RequestTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(brings_an_empty_reply);
     CPPUNIT_TEST(asks_a_node_that_is_no_configured_peer);
     CPPUNIT_TEST(fails_when_the_deadline_passes);
-    CPPUNIT_TEST(fails_behind_another_when_the_deadline_passes);
+    CPPUNIT_TEST(fails_behind_others_when_the_deadline_passes);
+    CPPUNIT_TEST(answers_requests_in_any_order);
     CPPUNIT_TEST(cancels_what_waits_and_what_is_under_way);
     CPPUNIT_TEST(drops_late_replies);
     CPPUNIT_TEST(refuses_an_id_that_is_in_use);
@@ -91,8 +91,8 @@ public:
         Node second;  // which does not answer
         Node first{{"peers", second.url()}};
         first.wait_for_ups(1);
-        first.request(1, MERIDIAN_CHANNEL_PULL, second.url(), "x", in_ms(30));
-        first.request(2, MERIDIAN_CHANNEL_CONTROL, second.url(), "x", in_ms(30));
+        first.request(1, MERIDIAN_CHANNEL_PULL, second.url(), "x", in_ms(first, 30));
+        first.request(2, MERIDIAN_CHANNEL_CONTROL, second.url(), "x", in_ms(first, 30));
         first.request(3, MERIDIAN_CHANNEL_CONTROL, second.url(), "x", 0);
         for (const uint64_t id : {1, 2, 3})
             CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_TIMEOUT}, first.reply_of(id).status);
@@ -102,41 +102,59 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::string("reply"), first.reply_of(4).bytes);
         CPPUNIT_ASSERT(first.host().seen().downs.empty());
     }
-    void fails_behind_another_when_the_deadline_passes() {
+    void fails_behind_others_when_the_deadline_passes() {
         Node second;
         Node first{{"peers", second.url()}};
-        first.request(1, MERIDIAN_CHANNEL_PULL, second.url(), "1", never);
-        second.delivered(MERIDIAN_CHANNEL_PULL, 1);
-        first.request(2, MERIDIAN_CHANNEL_PULL, second.url(), "2", in_ms(20));
-        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_TIMEOUT}, first.reply_of(2).status);
+        for (uint64_t id = 1; id <= side_by_side; ++id)
+            first.request(id, MERIDIAN_CHANNEL_PULL, second.url(), std::to_string(id), never);
+        second.delivered(MERIDIAN_CHANNEL_PULL, side_by_side);
+        first.request(100, MERIDIAN_CHANNEL_PULL, second.url(), "late", in_ms(first, 20));
+        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_TIMEOUT}, first.reply_of(100).status);
         CPPUNIT_ASSERT(!first.has_reply(1));
         second.set_answers([](const Delivery& delivery) { return "re:" + delivery.bytes; });
         CPPUNIT_ASSERT_EQUAL(std::string("re:1"), first.reply_of(1).bytes);
-        CPPUNIT_ASSERT(second.delivered(MERIDIAN_CHANNEL_PULL) == std::vector<std::string>{"1"});
+        CPPUNIT_ASSERT_EQUAL(size_t{side_by_side}, second.delivered(MERIDIAN_CHANNEL_PULL).size());
     }
     void cancels_what_waits_and_what_is_under_way() {
         Node second;
         Node first{{"peers", second.url()}};
-        for (const uint64_t id : {1, 2, 3})
+        for (uint64_t id = 1; id <= side_by_side; ++id)
             first.request(id, MERIDIAN_CHANNEL_PULL, second.url(), std::to_string(id), never);
-        second.delivered(MERIDIAN_CHANNEL_PULL, 1);
-        first.cancel(2);
-        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_CANCELLED}, first.reply_of(2).status);
+        second.delivered(MERIDIAN_CHANNEL_PULL, side_by_side);
+        first.request(100, MERIDIAN_CHANNEL_PULL, second.url(), "waiting", never);
+        first.request(101, MERIDIAN_CHANNEL_PULL, second.url(), "last", never);
+        first.cancel(100);
+        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_CANCELLED}, first.reply_of(100).status);
         first.cancel(1);
         CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_CANCELLED}, first.reply_of(1).status);
         first.cancel(1);
-        first.cancel(99);
+        first.cancel(999);
         second.set_answers([](const Delivery& delivery) { return "re:" + delivery.bytes; });
-        CPPUNIT_ASSERT_EQUAL(std::string("re:3"), first.reply_of(3).bytes);
-        CPPUNIT_ASSERT(second.delivered(MERIDIAN_CHANNEL_PULL) == (std::vector<std::string>{"1", "3"}));
-        first.cancel(3);
+        CPPUNIT_ASSERT_EQUAL(std::string("re:2"), first.reply_of(2).bytes);
+        CPPUNIT_ASSERT_EQUAL(std::string("re:last"), first.reply_of(101).bytes);
+        CPPUNIT_ASSERT_EQUAL(size_t{side_by_side + 1}, second.delivered(MERIDIAN_CHANNEL_PULL).size());
+        first.cancel(101);
+    }
+    void answers_requests_in_any_order() {
+        Node second;
+        Node first{{"peers", second.url()}};
+        for (uint64_t id = 1; id <= side_by_side; ++id)
+            first.request(id, id % 2 == 0 ? MERIDIAN_CHANNEL_PULL : MERIDIAN_CHANNEL_CONTROL, second.url(),
+                          std::to_string(id), never);
+        CPPUNIT_ASSERT(
+            second.host().wait_until([](const Seen& seen) { return seen.deliveries.size() == side_by_side; }));
+        const auto deliveries = second.host().seen().deliveries;
+        for (auto at = deliveries.rbegin(); at != deliveries.rend(); ++at) {
+            second.reply(at->reply_id, "re:" + at->bytes);
+            CPPUNIT_ASSERT_EQUAL("re:" + at->bytes, first.reply_of(std::stoull(at->bytes)).bytes);
+        }
     }
     void drops_late_replies() {
         Node second;
         Node first{{"peers", second.url()}};
         first.wait_for_ups(1);
         for (uint64_t id = 1; id <= 5; ++id) {
-            first.request(id, MERIDIAN_CHANNEL_CONTROL, second.url(), std::to_string(id), in_ms(20));
+            first.request(id, MERIDIAN_CHANNEL_CONTROL, second.url(), std::to_string(id), in_ms(first, 20));
             CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_TIMEOUT}, first.reply_of(id).status);
         }
         // Now they come, and the next request must not take one of them for its own.
