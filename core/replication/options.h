@@ -34,6 +34,7 @@ struct ReplicationOptions {
     size_t pull_origins_max = 64;                // in one request
     size_t pulls_served_max = 4;                 // at once
     size_t scans_served_max = 2;                 // hash trees that are kept for peers
+    size_t scan_names_bytes_max = 32 << 20;      // of names kept with such a tree
     uint64_t request_timeout_ms = 5'000;
     uint64_t scan_timeout_ms = 60'000;  // a tree that was not asked for is dropped after it
 };

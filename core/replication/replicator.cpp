@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "node/key_digest.h"
 #include "replication/endpoint.h"
 #include "replication/envelope.h"
 #include "replication/greeter.h"
@@ -18,6 +19,8 @@
 #include "replication/replay_window.h"
 #include "replication/retention.h"
 #include "replication/startup.h"
+#include "replication/state_server.h"
+#include "replication/state_transfer.h"
 
 namespace meridian::replication {
 
@@ -74,6 +77,8 @@ private:
     Publisher publisher_;
     Puller puller_;
     PullServer pull_server_;
+    StateServer state_server_;
+    StateTransfer transfer_;
     Greeter greeter_;
     Startup startup_;
     Retention retention_;
@@ -100,8 +105,11 @@ Replicator::Engine::Engine(Lane& lane, Clock& clock, Random& random, node::Repli
                      written_ = true;
                      inbox_.own_committed(entries);
                  }),
-      puller_(context_, peers_, messenger_, inbox_, [](const Origin&, Peer&) {}),
+      puller_(context_, peers_, messenger_, inbox_, [this](const Origin&, Peer& peer) { transfer_.start(peer); }),
       pull_server_(context_, messenger_),
+      state_server_(context_, messenger_, node::digest_key(context_.seal.cluster_id())),
+      transfer_(context_, peers_, messenger_, inbox_, node::digest_key(context_.seal.cluster_id()),
+                [this] { puller_.pump(); }),
       greeter_(context_, peers_, messenger_, endpoints_),
       startup_(context_, peers_, inbox_,
                {[this] { incarnation_began(); },
@@ -276,6 +284,10 @@ void Replicator::Engine::on_message(ReplyPath path, Message message) {
         return messenger_.reply_nothing(path);
     }
     if (Pull* pull = std::get_if<Pull>(&message.body)) return pull_server_.serve(path, std::move(*pull));
+    if (TreeRequest* tree = std::get_if<TreeRequest>(&message.body)) return state_server_.serve(path, *tree);
+    if (KeysRequest* keys = std::get_if<KeysRequest>(&message.body)) return state_server_.serve(path, std::move(*keys));
+    if (StatesRequest* states = std::get_if<StatesRequest>(&message.body))
+        return state_server_.serve(path, std::move(*states));
     messenger_.reply_nothing(path);
     if (const Entries* entries = std::get_if<Entries>(&message.body)) return on_announcement(*peer, *entries);
 }
@@ -446,6 +458,7 @@ ClusterStatus Replicator::Engine::status() {
             status.transports.push_back(std::move(shown));
         }
         status.pulls_outstanding = puller_.outstanding();
+        status.transferring = transfer_.running();
         status.merge_backlog_bytes = inbox_.backlog_bytes();
         status.covered_before_wall_ms = retention_.covered_before_wall_ms();
         for (const auto& [key, alarm] : context_.alarms) status.alarms.push_back(alarm);
