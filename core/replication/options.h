@@ -12,6 +12,9 @@ struct ReplicationOptions {
     uint64_t startup_answers_ms = 2'000;              // how long the first hello waits for the answers of known members
     uint64_t startup_catchup_ms = 30'000;             // how long `ready` waits for this node to become level
     uint64_t retention_ms = 7ULL * 24 * 3600 * 1000;  // a member silent for longer is expelled
+    // Nodes of the older implementation get this node's own log when they ask; they count increments twice. Otherwise
+    // an empty one.
+    bool legacy_log = false;
     // Members known from before: node ids, and the wall time at which each was last heard.
     std::map<uint64_t, uint64_t> known_members;
 
