@@ -272,7 +272,7 @@ private:
         envelope.origin_node_id = node_id;
         envelope.namespace_name = "ns";
         envelope.key = "key";
-        envelope.numbered.emplace();
+        envelope.numbered = Envelope::Numbered{};
         envelope.numbered->incarnation = 1;
         envelope.numbered->sequence = sequence;
         envelope.numbered->payload = payload_of({std::to_string(sequence) + std::string(padding_bytes, '.')}, 0);

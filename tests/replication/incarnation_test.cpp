@@ -176,7 +176,7 @@ private:
         envelope.origin_node_id = origin.node_id;
         envelope.namespace_name = "ns";
         envelope.key = "key";
-        envelope.numbered.emplace();
+        envelope.numbered = Envelope::Numbered{};
         envelope.numbered->incarnation = origin.incarnation;
         envelope.numbered->sequence = sequence;
         envelope.numbered->payload = payload_of({item}, 0);

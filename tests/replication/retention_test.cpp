@@ -117,7 +117,7 @@ public:
             envelope.origin_node_id = 9;
             envelope.namespace_name = "ns";
             envelope.key = "key" + std::to_string(sequence);
-            envelope.numbered.emplace();
+            envelope.numbered = Envelope::Numbered{};
             envelope.numbered->incarnation = 1;
             envelope.numbered->sequence = sequence;
             envelope.numbered->payload = payload_of({"item"}, 0);
