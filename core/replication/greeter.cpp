@@ -36,7 +36,7 @@ void Greeter::ask_one() {
         if (oldest == nullptr || peer.clock_us < oldest->clock_us) oldest = &peer;
     }
     if (oldest == nullptr || oldest->endpoint >= endpoints_.size()) return;
-    Hello hello = make(*endpoints_[oldest->endpoint], oldest);
+    Hello hello = make(*endpoints_[oldest->endpoint], nullptr);
     hello.wants_reply = true;
     ++context_.counters.hellos_sent;
     messenger_.send(*oldest, std::move(hello));
@@ -73,6 +73,7 @@ void Greeter::say(Endpoint& endpoint, bool ask, bool leaving) {
 }
 
 void Greeter::answer(const ReplyPath& path, bool is_reply) {
+    // Its hello has just come: what is echoed is fresh, and tells how far the clocks are apart.
     const Peer* peer = peers_.find(path.to.node_id);
     Hello hello = make(*path.endpoint, peer);
     ++context_.counters.hellos_sent;

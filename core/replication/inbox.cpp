@@ -11,7 +11,7 @@ namespace meridian::replication {
 namespace {
 
 constexpr size_t prints_max = 1'024;
-constexpr size_t conflicts_max = 4'096;
+constexpr size_t unnumbered_prints_max = 4'096;
 constexpr size_t log_checks_max = 16;
 constexpr size_t entry_overhead_bytes = 160;
 
@@ -69,8 +69,8 @@ void Inbox::add(node::RemoteEntry entry, From from) {
         return;
     }
     if (origin == context_.self) {
-        // Nobody but this node numbers for it: these are entries that it has lost, or of another node with its name.
-        return conflict(std::move(entry), print);
+        // Nobody but this node numbers for it: it has lost these, and may give their numbers out again.
+        return add_without_number(std::move(entry), print);
     }
     const auto waiting = target.held.find(entry.sequence);
     if (waiting != target.held.end()) {
@@ -163,17 +163,22 @@ void Inbox::compare_with_log(node::RemoteEntry entry, uint64_t print) {
 }
 
 void Inbox::conflict(node::RemoteEntry entry, uint64_t print) {
-    if (!room()) {
-        ++context_.counters.entries_dropped;
-        return;
-    }
-    if (conflicts_.size() >= conflicts_max) conflicts_.clear();
-    if (!conflicts_.insert(print).second) return;
     ++context_.counters.entries_conflicting;
     context_.alarm(AlarmKind::conflicting_entry, to_text(entry.origin),
                    "number " + std::to_string(entry.sequence) + " of origin " + to_text(entry.origin) +
                        " was used for two writes (namespace '" + entry.name.namespace_name + "', key '" +
                        entry.name.key + "'); both are merged");
+    if (events_.conflict) events_.conflict(entry.origin);
+    add_without_number(std::move(entry), print);
+}
+
+void Inbox::add_without_number(node::RemoteEntry entry, uint64_t print) {
+    if (!room()) {
+        ++context_.counters.entries_dropped;
+        return;
+    }
+    if (unnumbered_prints_.size() >= unnumbered_prints_max) unnumbered_prints_.clear();
+    if (!unnumbered_prints_.insert(print).second) return;
     entry.origin = {};
     entry.sequence = 0;
     Unnumbered item;
@@ -189,6 +194,7 @@ void Inbox::add_states(std::vector<node::RemoteEntry> states, std::function<void
     for (const node::RemoteEntry& state : states) item.cost += cost_of(state);
     item.entries = std::move(states);
     item.done = std::move(done);
+    item.repeats = false;
     change_backlog(0, item.cost);
     unnumbered_.push_back(std::move(item));
     merge_more();
@@ -274,9 +280,10 @@ std::vector<Origin> Inbox::origins() const {
     return origins;
 }
 
-void Inbox::release_held(const Origin& origin) {
+uint64_t Inbox::release_held(const Origin& origin, std::function<void()> done) {
     Stream& target = stream(origin);
     Unnumbered item;
+    const uint64_t last = target.held.empty() ? 0 : std::prev(target.held.end())->first;
     for (auto& [sequence, held] : target.held) {
         item.cost += held.cost;
         held.entry.origin = {};
@@ -286,10 +293,12 @@ void Inbox::release_held(const Origin& origin) {
     target.held.clear();
     target.held_bytes = 0;
     target.contiguous = target.assembled;
-    if (item.entries.empty()) return;
+    if (item.entries.empty()) return 0;
+    item.done = [done = std::move(done)](const Result<void>&) { done(); };
     change_backlog(0, item.cost);
     unnumbered_.push_back(std::move(item));
     merge_more();
+    return last;
 }
 
 void Inbox::merge_more() {
@@ -370,7 +379,7 @@ void Inbox::merge_unnumbered() {
     unnumbered_in_flight_ = true;
     context_.port.merge(unnumbered_.front().entries, context_.here([this](Result<void> result) {
         Unnumbered& first = unnumbered_.front();
-        if (!result && !first.done) {
+        if (!result && first.repeats) {
             ++context_.counters.merges_failed;
             context_.post_after(context_.backoff_us(++first.failures), [this] {
                 unnumbered_in_flight_ = false;

@@ -36,6 +36,8 @@ public:
         std::function<void(const Origin&)> gap;
         // More of this origin is durable.
         std::function<void(const Origin&)> progress;
+        // Two contents have one number: others that met the same fate may have been taken for repetitions.
+        std::function<void(const Origin&)> conflict;
         // room() has changed.
         std::function<void(bool room)> room;
     };
@@ -66,8 +68,9 @@ public:
     bool stopped(const Origin& origin) const;
     size_t waiting(const Origin& origin) const;
     std::vector<Origin> origins() const;
-    // What waits beyond a gap that nobody can fill is merged without numbers. The caller then raises the vector.
-    void release_held(const Origin& origin);
+    // What waits beyond a gap that nobody can fill is merged without numbers, `done` when that is durable. Gives the
+    // last of those numbers, to which the caller then raises the vector; 0: nothing waits.
+    uint64_t release_held(const Origin& origin, std::function<void()> done);
 
 private:
     struct Held {
@@ -89,7 +92,8 @@ private:
     struct Unnumbered {
         std::vector<node::RemoteEntry> entries;
         size_t cost = 0;
-        std::function<void(Result<void>)> done;  // null: repeated until it succeeds
+        std::function<void(Result<void>)> done;  // may be null
+        bool repeats = true;                     // until it succeeds
         uint32_t failures = 0;
     };
 
@@ -103,6 +107,8 @@ private:
     void compare_with_held(node::RemoteEntry entry, Stream& stream, uint64_t print);
     void compare_with_log(node::RemoteEntry entry, uint64_t print);
     void conflict(node::RemoteEntry entry, uint64_t print);
+    // Merges it without its number, once.
+    void add_without_number(node::RemoteEntry entry, uint64_t print);
     void merge_more();
     void merge(const Origin& origin, Stream& stream);
     void merge_unnumbered();
@@ -118,7 +124,7 @@ private:
     bool told_room_ = true;
     size_t merges_in_flight_ = 0;
     Origin last_merged_;  // origins take turns
-    std::unordered_set<uint64_t> conflicts_;
+    std::unordered_set<uint64_t> unnumbered_prints_;
     size_t log_checks_ = 0;
 };
 

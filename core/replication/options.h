@@ -12,6 +12,9 @@ struct ReplicationOptions {
     uint64_t startup_answers_ms = 2'000;              // how long the first hello waits for the answers of known members
     uint64_t startup_catchup_ms = 30'000;             // how long `ready` waits for this node to become level
     uint64_t retention_ms = 7ULL * 24 * 3600 * 1000;  // a member silent for longer is expelled
+    // Nodes of the older implementation get this node's own log when they ask; they count increments twice. Otherwise
+    // an empty one.
+    bool legacy_log = false;
     // Members known from before: node ids, and the wall time at which each was last heard.
     std::map<uint64_t, uint64_t> known_members;
 
@@ -34,6 +37,7 @@ struct ReplicationOptions {
     size_t pull_origins_max = 64;                // in one request
     size_t pulls_served_max = 4;                 // at once
     size_t scans_served_max = 2;                 // hash trees that are kept for peers
+    size_t scan_names_bytes_max = 32 << 20;      // of names kept with such a tree
     uint64_t request_timeout_ms = 5'000;
     uint64_t scan_timeout_ms = 60'000;  // a tree that was not asked for is dropped after it
 };

@@ -38,6 +38,8 @@ struct Peer {
     std::optional<int64_t> clock_offset_ms;
     uint64_t clock_us = 0;  // when that was measured
 
+    uint64_t compared_us = 0;  // when its states were compared with ours because of numbers used twice
+
     // Pulls from it.
     bool pulling = false;
     uint32_t failures = 0;

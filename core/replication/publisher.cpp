@@ -100,7 +100,7 @@ SendStatus Publisher::give(Endpoint& endpoint, const Waiting& waiting) {
     envelope.origin_node_id = waiting.origin.node_id;
     envelope.namespace_name = entry.name.namespace_name;
     envelope.key = entry.name.key;
-    envelope.numbered.emplace();
+    envelope.numbered = Envelope::Numbered{};
     if (entry.view) {
         envelope.delta_bytes = entry.view->delta_bytes(wire::KeyForm::integer_keys);
         envelope.numbered->type_code = static_cast<uint8_t>(crdt::type_of(entry.view->delta()));

@@ -13,9 +13,8 @@ constexpr double gap_jitter = 0.5;
 
 }  // namespace
 
-Puller::Puller(Context& context, Peers& peers, Messenger& messenger, Inbox& inbox,
-               std::function<void(const Origin&, Peer&)> transfer)
-    : context_(context), peers_(peers), messenger_(messenger), inbox_(inbox), transfer_(std::move(transfer)) {}
+Puller::Puller(Context& context, Peers& peers, Messenger& messenger, Inbox& inbox, Events events)
+    : context_(context), peers_(peers), messenger_(messenger), inbox_(inbox), events_(std::move(events)) {}
 
 void Puller::gap(const Origin& origin) {
     want(origin, context_.jittered(gap_us, gap_jitter));
@@ -105,6 +104,9 @@ void Puller::pump() {
         }
         if (!inbox_.room()) continue;  // pump() follows when there is
         const Choice choice = choose(origin, after);
+        const bool nobody =
+            choice.peer == nullptr && choice.gone == nullptr && !choice.busy && choice.not_before_us == 0;
+        if (!nobody) want.nobody_since_us = 0;
         if (choice.peer != nullptr) {
             std::vector<Origin>& origins = questions[choice.peer->origin.node_id];
             if (origins.size() < context_.options.pull_origins_max) {
@@ -115,7 +117,10 @@ void Puller::pump() {
             want.due_us = choice.not_before_us;
             wake_at(want.due_us);
         } else if (!choice.busy) {
-            if (choice.gone != nullptr) transfer_(origin, *choice.gone);
+            if (choice.gone != nullptr) events_.transfer(*choice.gone);
+            if (nobody && want.nobody_since_us == 0) want.nobody_since_us = now_us;
+            if (nobody && now_us - want.nobody_since_us >= context_.options.retention_ms * 1000)
+                events_.unfillable(origin);
             want.due_us = now_us + context_.backoff_us(++want.failures);
             wake_at(want.due_us);
         }

@@ -21,9 +21,14 @@ namespace meridian::replication {
 
 class Puller {
 public:
-    // `transfer`: no log reaches back to what is missing of this origin; the peer holds it.
-    Puller(Context& context, Peers& peers, Messenger& messenger, Inbox& inbox,
-           std::function<void(const Origin&, Peer&)> transfer);
+    struct Events {
+        // No log reaches back to what is missing; the peer holds it.
+        std::function<void(Peer&)> transfer;
+        // Entries of the origin wait for others that nobody has had for as long as retention lasts.
+        std::function<void(const Origin&)> unfillable;
+    };
+
+    Puller(Context& context, Peers& peers, Messenger& messenger, Inbox& inbox, Events events);
 
     // Entries of the origin are missing. What is on its way has 200 ms ± 50 % to arrive.
     void gap(const Origin& origin);
@@ -45,6 +50,7 @@ private:
         uint64_t due_us = 0;
         uint32_t failures = 0;
         bool in_flight = false;
+        uint64_t nobody_since_us = 0;  // no peer has it since then; 0: some has
     };
     struct Choice {
         Peer* peer = nullptr;
@@ -66,7 +72,7 @@ private:
     Peers& peers_;
     Messenger& messenger_;
     Inbox& inbox_;
-    std::function<void(const Origin&, Peer&)> transfer_;
+    Events events_;
     std::map<Origin, Want> wants_;
     uint64_t own_pulled_ = 0;  // of own entries that this node has lost: the last that was given back
     uint64_t wake_at_us_ = UINT64_MAX;

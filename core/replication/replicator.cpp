@@ -6,10 +6,12 @@
 #include <utility>
 #include <variant>
 
+#include "node/key_digest.h"
 #include "replication/endpoint.h"
 #include "replication/envelope.h"
 #include "replication/greeter.h"
 #include "replication/inbox.h"
+#include "replication/legacy_log_server.h"
 #include "replication/messenger.h"
 #include "replication/peers.h"
 #include "replication/publisher.h"
@@ -18,12 +20,13 @@
 #include "replication/replay_window.h"
 #include "replication/retention.h"
 #include "replication/startup.h"
+#include "replication/state_server.h"
+#include "replication/state_transfer.h"
 
 namespace meridian::replication {
 
 namespace {
 
-constexpr char empty_msgpack_array = '\x90';
 constexpr uint64_t stop_poll_us = 5'000;
 // How much older than this process' time the first message of a sender may be: clocks differ, messages are late.
 constexpr uint64_t message_age_max_ms = 600'000;
@@ -60,7 +63,9 @@ private:
     void on_own_message(const Header& header, const Body& body);
     void learn_addresses(Peer& peer, const ReplyPath& path, const Hello& hello);
     void count_refusal(RefusalReason reason);
-    void look_for_amnesia(const Peer& peer);
+    void skip_gap(const Origin& origin);
+    void compare_states(Peer& peer);
+    void look_for_amnesia(Peer& peer);
     void incarnation_began();
     void wait_until_published(uint64_t deadline_us, const std::function<void()>& done);
     bool converged() const;
@@ -74,6 +79,9 @@ private:
     Publisher publisher_;
     Puller puller_;
     PullServer pull_server_;
+    LegacyLogServer legacy_log_;
+    StateServer state_server_;
+    StateTransfer transfer_;
     Greeter greeter_;
     Startup startup_;
     Retention retention_;
@@ -91,6 +99,9 @@ Replicator::Engine::Engine(Lane& lane, Clock& clock, Random& random, node::Repli
       messenger_(context_, peers_, endpoints_),
       inbox_(context_,
              {[this](const Origin& origin) { puller_.gap(origin); }, [this](const Origin&) { startup_.look(); },
+              [this](const Origin& origin) {
+                  if (Peer* peer = peers_.find(origin.node_id)) compare_states(*peer);
+              },
               [this](bool room) {
                   for (const auto& endpoint : endpoints_) endpoint->set_inbox_full(!room);
                   if (room) puller_.pump();
@@ -100,8 +111,13 @@ Replicator::Engine::Engine(Lane& lane, Clock& clock, Random& random, node::Repli
                      written_ = true;
                      inbox_.own_committed(entries);
                  }),
-      puller_(context_, peers_, messenger_, inbox_, [](const Origin&, Peer&) {}),
+      puller_(context_, peers_, messenger_, inbox_,
+              {[this](Peer& peer) { transfer_.start(peer); }, [this](const Origin& origin) { skip_gap(origin); }}),
       pull_server_(context_, messenger_),
+      legacy_log_(context_),
+      state_server_(context_, messenger_, node::digest_key(context_.seal.cluster_id())),
+      transfer_(context_, peers_, messenger_, inbox_, node::digest_key(context_.seal.cluster_id()),
+                [this] { puller_.pump(); }),
       greeter_(context_, peers_, messenger_, endpoints_),
       startup_(context_, peers_, inbox_,
                {[this] { incarnation_began(); },
@@ -276,7 +292,21 @@ void Replicator::Engine::on_message(ReplyPath path, Message message) {
         return messenger_.reply_nothing(path);
     }
     if (Pull* pull = std::get_if<Pull>(&message.body)) return pull_server_.serve(path, std::move(*pull));
+    if (TreeRequest* tree = std::get_if<TreeRequest>(&message.body)) return state_server_.serve(path, *tree);
+    if (KeysRequest* keys = std::get_if<KeysRequest>(&message.body)) return state_server_.serve(path, std::move(*keys));
+    if (StatesRequest* states = std::get_if<StatesRequest>(&message.body))
+        return state_server_.serve(path, std::move(*states));
     messenger_.reply_nothing(path);
+    if (const Awareness* awareness = std::get_if<Awareness>(&message.body)) {
+        ++context_.counters.awareness_received;
+        if (events_.awareness) events_.awareness(*awareness);
+        return;
+    }
+    if (const RevokeSessions* order = std::get_if<RevokeSessions>(&message.body)) {
+        ++context_.counters.revocations_received;
+        if (events_.revoke_sessions) events_.revoke_sessions(*order);
+        return;
+    }
     if (const Entries* entries = std::get_if<Entries>(&message.body)) return on_announcement(*peer, *entries);
 }
 
@@ -332,7 +362,7 @@ void Replicator::Engine::on_hello(const ReplyPath& path, const Header& header, c
     puller_.pump();
 }
 
-void Replicator::Engine::look_for_amnesia(const Peer& peer) {
+void Replicator::Engine::look_for_amnesia(Peer& peer) {
     const uint64_t head = inbox_.durable(context_.self);
     const uint64_t theirs = node::held(peer.vector, context_.self);
     if (theirs <= head) return;
@@ -342,6 +372,31 @@ void Replicator::Engine::look_for_amnesia(const Peer& peer) {
                        ": its store has lost writes; they are fetched from peers, and its next start begins a new "
                        "incarnation");
     startup_.amnesia(written_);
+    // Numbers that were given out again hide what they stood for before.
+    if (written_) compare_states(peer);
+}
+
+// Numbers do not tell what is missing: the states do.
+void Replicator::Engine::compare_states(Peer& peer) {
+    if (peer.compared_us != 0 && peer.compared_us + context_.options.interval_ms * 1000 > context_.now_us()) return;
+    peer.compared_us = context_.now_us();
+    transfer_.start(peer);
+}
+
+void Replicator::Engine::skip_gap(const Origin& origin) {
+    const uint64_t from = inbox_.received(origin) + 1;
+    const auto last = std::make_shared<uint64_t>(0);
+    *last = inbox_.release_held(origin, [this, origin, last] {
+        context_.port.raise_vector({{origin, *last}}, context_.here([this](const Result<void>& raised) {
+            if (raised) inbox_.raised();
+        }));
+    });
+    if (*last == 0) return;
+    ++context_.counters.origins_skipped;
+    context_.alarm(AlarmKind::gap_skipped, to_text(origin),
+                   "entries of origin " + to_text(origin) + " from " + std::to_string(from) +
+                       " on were lost: no node has had them for as long as retention lasts; those up to " +
+                       std::to_string(*last) + " that are here are kept");
 }
 
 void Replicator::Engine::incarnation_began() {
@@ -378,14 +433,8 @@ void Replicator::Engine::on_legacy_log(const Delivered& delivered) {
     uint64_t from = 0;
     const char* end = delivered.bytes.data() + delivered.bytes.size();
     const auto [parsed, error] = std::from_chars(delivered.bytes.data(), end, from);
-    if (!events_.legacy_log || error != std::errc() || parsed != end) {
-        return delivered.endpoint->transport().reply(delivered.reply_id, std::string_view(&empty_msgpack_array, 1));
-    }
-    Endpoint* endpoint = delivered.endpoint;
-    const uint64_t reply_id = delivered.reply_id;
-    events_.legacy_log(from, context_.here([endpoint, reply_id](const std::string& bytes) {
-        endpoint->transport().reply(reply_id, bytes);
-    }));
+    legacy_log_.serve(*delivered.endpoint, delivered.reply_id,
+                      error == std::errc() && parsed == end ? std::optional(from) : std::nullopt);
 }
 
 bool Replicator::Engine::converged() const {
@@ -446,6 +495,7 @@ ClusterStatus Replicator::Engine::status() {
             status.transports.push_back(std::move(shown));
         }
         status.pulls_outstanding = puller_.outstanding();
+        status.transferring = transfer_.running();
         status.merge_backlog_bytes = inbox_.backlog_bytes();
         status.covered_before_wall_ms = retention_.covered_before_wall_ms();
         for (const auto& [key, alarm] : context_.alarms) status.alarms.push_back(alarm);

@@ -44,9 +44,6 @@ struct ReplicationEvents {
     std::function<void(const RevokeSessions&)> revoke_sessions;
     // An envelope of a node of the older implementation, which numbers nothing.
     std::function<void(std::string namespace_name, std::string key, std::string delta_bytes)> legacy_delta;
-    // A node of the older implementation asks for this node's log from this number on. Empty: it is told that there is
-    // nothing.
-    std::function<void(uint64_t from, std::function<void(std::string bytes)> reply)> legacy_log;
 };
 
 class Replicator {

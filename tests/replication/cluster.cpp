@@ -58,6 +58,7 @@ void Cluster::start(uint64_t node_id) {
     Member& member = members.at(node_id);
     member.ready = false;
     member.port = std::make_unique<FakePort>(world, member.disk);
+    member.clock = std::make_unique<OffsetClock>(world, member.clock_ahead_ms);
     std::vector<Transport*> transports;
     for (const auto& network : networks) {
         member.transports.push_back(std::make_unique<simulation::SimulatedTransport>(*network, node_id));
@@ -70,7 +71,7 @@ void Cluster::start(uint64_t node_id) {
     events.legacy_delta = [&member](const std::string&, const std::string& key, const std::string&) {
         member.legacy_deltas.push_back(key);
     };
-    member.replicator = std::make_unique<Replicator>(world.make_lane(), world, world, *member.port, seal,
+    member.replicator = std::make_unique<Replicator>(world.make_lane(), *member.clock, world, *member.port, seal,
                                                      member.options, transports, events);
     CPPUNIT_ASSERT(member.replicator->start().ok());
 }

@@ -22,7 +22,21 @@ simulation::Shape broker_shape();     // broadcast and unicast by name, as over 
 simulation::Shape peers_shape();      // requests to addresses, answers to broadcasts, as over HTTP
 simulation::Shape broadcast_shape();  // nothing but broadcast
 
+// The world's clock, off by so much.
+class OffsetClock final : public Clock {
+public:
+    OffsetClock(const Clock& world, const int64_t& ahead_ms) : world_(world), ahead_ms_(ahead_ms) {}
+    uint64_t wall_ms() const override { return world_.wall_ms() + static_cast<uint64_t>(ahead_ms_); }
+    uint64_t monotonic_us() const override { return world_.monotonic_us(); }
+
+private:
+    const Clock& world_;
+    const int64_t& ahead_ms_;
+};
+
 struct Member {
+    int64_t clock_ahead_ms = 0;
+    std::unique_ptr<OffsetClock> clock;
     FakeDisk disk;
     std::unique_ptr<FakePort> port;
     std::vector<std::unique_ptr<simulation::SimulatedTransport>> transports;
