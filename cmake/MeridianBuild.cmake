@@ -84,7 +84,7 @@ function(meridian_add_test)
 endfunction()
 
 # meridian_add_fuzzer(NAME name SOURCES ... [LIBRARIES ...]): a libFuzzer target; built only in the fuzz preset, where the
-# target fuzzers builds all of them. Its corpus, if any, is tests/fuzz/corpus/<name>.
+# target fuzzers builds all of them. Its corpus, if any, is tests/fuzz/corpus/<name without fuzz_>.
 function(meridian_add_fuzzer)
   cmake_parse_arguments(ARG "" "NAME" "SOURCES;LIBRARIES" ${ARGN})
   if(MERIDIAN_FUZZ)

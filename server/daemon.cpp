@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "auth/signing_key_file.h"
+#include "cluster/cluster.h"
 #include "config/node_identity.h"
 #include "log.h"
 #include "loop/event_loop.h"
@@ -25,8 +26,11 @@
 #include "plugin/loader.h"
 #include "plugin/plugin_configuration.h"
 #include "plugin/store_adapter.h"
+#include "plugin_services.h"
 #include "reload.h"
 #include "store_setup.h"
+#include "transport_setup.h"
+#include "wire/client_message.h"
 
 namespace meridian::server {
 namespace {
@@ -46,19 +50,6 @@ sigset_t stop_signals() {
 
 // How long an event loop, which never blocks, may take for a task before somebody is told.
 constexpr uint64_t loop_patience_us = 10'000'000;
-
-LogLevel level_of(plugin::LogLevel level) {
-    switch (level) {
-        case plugin::LogLevel::error:
-            return LogLevel::error;
-        case plugin::LogLevel::warning:
-            return LogLevel::warning;
-        case plugin::LogLevel::information:
-            return LogLevel::info;
-        default:
-            return LogLevel::debug;
-    }
-}
 
 node::NodeLimits node_limits(const config::Settings& settings) {
     node::NodeLimits limits;
@@ -115,6 +106,10 @@ public:
     Result<void> start() {
         if (Result<void> prepared = prepare(); !prepared) return prepared;
         if (Result<void> opened = open_node(); !opened) return opened;
+        if (Result<void> joined = join_cluster(); !joined) {
+            stop_node();
+            return joined;
+        }
         for (const BoundSocket& bound : bound_) {
             Result<void> listening = start_listening(bound);
             if (listening) continue;
@@ -162,6 +157,7 @@ public:
             });
         }
         for (auto& each : drained) wait_for(each, deadline_us + loop_patience_us);
+        if (cluster_) cluster_->stop(deadline_us);
         stop_node();
         log_line(LogLevel::info, "stopped");
     }
@@ -225,21 +221,48 @@ private:
         bound_ = std::move(bound).value();
         auto store_plugin = load_store_plugin(*settings_);
         if (!store_plugin) return store_plugin.error();
-        plugin::HostServices services;
-        services.clock = &clock_;
-        services.random = &random_;
-        services.lane = &commit_lane_;
-        services.log = [](plugin::LogLevel level, std::string_view text) {
-            log_line(level_of(level), text, {{"from", "store"}});
-        };
-        services.metric = [this](plugin::MetricKind kind, std::string_view name, double value) {
-            plugin_metrics_.report("store", kind, name, value);
-        };
         store_plugin_ = std::move(store_plugin).value();
-        auto store = plugin::open_store(store_plugin_.loaded, store_plugin_.configuration, std::move(services));
+        node_id_ = config::node_id_of(*settings_);
+        const auto transport_plugins = load_transport_plugins(*settings_);
+        if (!transport_plugins) return transport_plugins.error();
+        if (transport_plugins->empty()) {
+            log_line(LogLevel::info, "a node alone: no transport is configured");
+        } else {
+            auto cluster = Cluster::make(*settings_, *transport_plugins, node_id_, {clock_, random_, plugin_metrics_});
+            if (!cluster) return cluster.error();
+            cluster_ = std::move(cluster).value();
+        }
+        auto store =
+            plugin::open_store(store_plugin_.loaded, store_plugin_.configuration,
+                               plugin_services(clock_, random_, commit_lane_, plugin_metrics_, "store", "store"));
         if (!store) return store.error();
         store_ = std::move(store).value();
         return {};
+    }
+
+    // A node that starts becomes level with its peers before it takes a write.
+    Result<void> join_cluster() {
+        if (!cluster_) return {};
+        ClusterEvents events;
+        events.awareness = [this](const replication::Awareness& awareness) {
+            on_loop_of(awareness.namespace_name, [awareness](EdgeLoop& edge) {
+                const wire::AwarenessBroadcast broadcast{awareness.client_id, awareness.key, awareness.data};
+                edge.broadcast(awareness.namespace_name,
+                               std::make_shared<const std::string>(wire::encode_server_message(broadcast)));
+            });
+        };
+        events.revoke_sessions = [this](const replication::RevokeSessions& order) {
+            on_loop_of(order.namespace_name,
+                       [order](EdgeLoop& edge) { edge.end_sessions(order.namespace_name, order.client_id); });
+        };
+        if (Result<void> started = cluster_->start(*node_, std::move(events)); !started) return started;
+        wait_for(cluster_->ready());
+        return {};
+    }
+
+    void on_loop_of(const std::string& namespace_name, std::function<void(EdgeLoop&)> task) {
+        LoopThread& owner = *loops_[node_->shard_index(namespace_name)];
+        owner.loop.post([edge = &owner.edge, task = std::move(task)] { task(*edge); });
     }
 
     Result<void> open_node() {
@@ -252,14 +275,15 @@ private:
             shared_->loops.push_back(&loops_.back()->edge);
             lanes.push_back(&loops_.back()->loop);
         }
-        node_id_ = config::node_id_of(*settings_);
         std::promise<Result<void>> ready;
         std::future<Result<void>> opened = ready.get_future();
-        node_ = node::Node::open({node_id_, node_limits(*settings_)}, *store_, clock_, random_, lanes, commit_lane_,
+        node_ = node::Node::open({node_id_, node_limits(*settings_), cluster_ ? &cluster_->lane() : nullptr}, *store_,
+                                 clock_, random_, lanes, commit_lane_,
                                  [&ready](Result<void> result) { ready.set_value(std::move(result)); });
         if (!node_) return Error{"the cryptographic library does not start"};
         shared_->node = node_.get();
         shared_->store = store_.get();
+        shared_->cluster = cluster_.get();
         shared_->plugin_metrics = &plugin_metrics_;
         for (auto& each : loops_) each->thread = std::thread([each = each.get()] { run_loop(*each); });
         wait_for(opened);
@@ -320,6 +344,7 @@ private:
             each->thread.join();
         }
         commit_lane_.stop();
+        if (cluster_) cluster_->close(clock_.monotonic_us() + 1'000'000);
         if (store_) store_->close();
         node_.reset();
         loops_.clear();
@@ -335,6 +360,7 @@ private:
     std::vector<BoundSocket> bound_;
     PluginMetrics plugin_metrics_;
     StorePlugin store_plugin_;
+    std::unique_ptr<Cluster> cluster_;
     std::unique_ptr<plugin::LoadedStore> store_;
     std::unique_ptr<EdgeShared> shared_;
     std::vector<std::unique_ptr<LoopThread>> loops_;
@@ -354,6 +380,8 @@ void block_signals() {
 Result<void> check_daemon(const config::Settings& settings) {
     auto store_plugin = load_store_plugin(settings);
     if (!store_plugin) return store_plugin.error();
+    auto transport_plugins = load_transport_plugins(settings);
+    if (!transport_plugins) return transport_plugins.error();
     return {};
 }
 

@@ -9,7 +9,7 @@
 #include "log.h"
 #include "plugin_report.h"
 #include "server_version.h"
-#include "store_setup.h"
+#include "transport_setup.h"
 
 namespace {
 
@@ -43,7 +43,7 @@ int run(const std::vector<std::string>& arguments) {
     const Result<config::Settings> settings = config::load_settings(sources);
     if (!settings) return fail(settings.error());
     if (line->action == Action::dump_config) {
-        std::cout << config::dump_settings(*settings, server::shown_store_keys(*settings));
+        std::cout << config::dump_settings(*settings, server::shown_plugin_keys(*settings));
         return 0;
     }
     if (line->action == Action::list_plugins) {

@@ -33,7 +33,8 @@ constexpr Flag transport_capabilities[] = {{MERIDIAN_TRANSPORT_BROADCAST, "broad
                                            {MERIDIAN_TRANSPORT_UNICAST, "unicast"},
                                            {MERIDIAN_TRANSPORT_REQUEST, "request"},
                                            {MERIDIAN_TRANSPORT_ORDERED, "ordered"},
-                                           {MERIDIAN_TRANSPORT_RECEIVER_COUNT, "receiver count"}};
+                                           {MERIDIAN_TRANSPORT_RECEIVER_COUNT, "receiver count"},
+                                           {MERIDIAN_TRANSPORT_NODE_NAMES, "node names"}};
 
 template <size_t count>
 std::string names_of(uint32_t flags, const Flag (&known)[count]) {

@@ -42,17 +42,4 @@ Result<StorePlugin> load_store_plugin(const config::Settings& settings, const st
     return configure_store_plugin(*loaded, settings, directory);
 }
 
-std::function<bool(const std::string& key)> shown_store_keys(const config::Settings& settings) {
-    auto loaded =
-        plugin::load_plugin(settings.store_plugin, plugin_directories(settings.plugin_path), plugin::Kind::store);
-    if (!loaded) return {};
-    return [descriptor = loaded->descriptor](const std::string& key) {
-        if (const meridian_config_key* declared = plugin::find_declared_key(*descriptor, key))
-            return (declared->flags & MERIDIAN_KEY_SECRET) == 0;
-        // `<key>_file`: the name of the file that holds a secret is none.
-        return key.size() > 5 && key.substr(key.size() - 5) == "_file" &&
-               plugin::find_declared_key(*descriptor, key.substr(0, key.size() - 5)) != nullptr;
-    };
-}
-
 }  // namespace meridian::server

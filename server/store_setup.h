@@ -1,7 +1,6 @@
 // The store that the settings name: found, checked, configured.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -25,9 +24,5 @@ Result<StorePlugin> configure_store_plugin(const plugin::LoadedPlugin& loaded, c
 // The same, of the plug-in that the settings name.
 Result<StorePlugin> load_store_plugin(const config::Settings& settings,
                                       const std::optional<std::string>& directory = std::nullopt);
-
-// Whether the value of a key of [store] may be shown: the plug-in declares it and not as a secret. Shows nothing of a
-// plug-in that cannot be loaded.
-std::function<bool(const std::string& key)> shown_store_keys(const config::Settings& settings);
 
 }  // namespace meridian::server

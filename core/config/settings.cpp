@@ -4,6 +4,7 @@
 
 #include "config/configuration_files.h"
 #include "config/settings_fields.h"
+#include "config/transport_selection.h"
 
 namespace meridian::config {
 namespace {
@@ -18,6 +19,7 @@ std::vector<std::string> section_names() {
     for (const Field& field : fields()) {
         if (names.empty() || names.back() != field.section) names.emplace_back(field.section);
     }
+    names.emplace_back("transport");
     return names;
 }
 
@@ -30,8 +32,7 @@ std::vector<std::string> key_names(std::string_view section) {
 }
 
 // The later of two layers wins.
-void set_store_entry(Settings& settings, PluginEntry entry) {
-    auto& entries = settings.store_entries;
+void set_entry(std::vector<PluginEntry>& entries, PluginEntry entry) {
     const auto same_key = [&entry](const PluginEntry& other) { return other.key == entry.key; };
     entries.erase(std::remove_if(entries.begin(), entries.end(), same_key), entries.end());
     entries.push_back(std::move(entry));
@@ -41,6 +42,16 @@ Result<void> apply_file(Settings& settings, const IniFile& file) {
     const std::vector<std::string> sections = section_names();
     for (const IniSection& section : file.sections) {
         const std::string title = section.name.empty() ? section.kind : section.kind + " " + section.name;
+        if (section.kind == "transport") {
+            const std::string source = file.path + ":" + std::to_string(section.line);
+            Result<TransportEntry*> transport = find_or_add_transport(settings, section.name, source, source);
+            if (!transport) return transport.error();
+            for (const IniEntry& entry : section.entries) {
+                set_transport_value(**transport,
+                                    {entry.key, entry.value, file.path + ":" + std::to_string(entry.line)});
+            }
+            continue;
+        }
         if (!section.name.empty() || std::find(sections.begin(), sections.end(), section.kind) == sections.end()) {
             return Error{file.path + ":" + std::to_string(section.line) + ": unknown section [" + title + "]" +
                          suggestion(section.kind, sections)};
@@ -51,7 +62,7 @@ Result<void> apply_file(Settings& settings, const IniFile& file) {
             if (const Field* field = find_field(section.kind, entry.key)) {
                 if (Result<void> assigned = assign(settings, *field, entry.value, where, 1); !assigned) return assigned;
             } else if (section.kind == "store") {
-                set_store_entry(settings, {entry.key, entry.value, source});
+                set_entry(settings.store_entries, {entry.key, entry.value, source});
             } else {
                 return Error{where + " = '" + entry.value + "': unknown key" +
                              suggestion(entry.key, key_names(section.kind))};
@@ -68,8 +79,13 @@ Result<void> apply_environment(Settings& settings, const Environment& environmen
     };
     for (const Field& field : fields()) {
         if (field.variable == nullptr) continue;
-        const std::optional<std::string> value = value_of(field.variable);
+        std::optional<std::string> value = value_of(field.variable);
         if (!value) continue;
+        if (field.variable_raised && value->find_first_not_of('0') == std::string::npos) {
+            value = std::to_string(field.min / field.variable_scale);
+            settings.warnings.push_back(std::string("environment variable ") + field.variable + " = 0 counts as " +
+                                        *value);
+        }
         const std::string where = std::string("environment variable ") + field.variable;
         if (Result<void> assigned = assign(settings, field, *value, where, field.variable_scale); !assigned)
             return assigned;
@@ -90,8 +106,19 @@ Result<void> apply_option(Settings& settings, const std::string& name, const std
     const Field* field = find_field(section, key);
     if (field != nullptr) return assign(settings, *field, value, "command line: " + name, 1);
     if (section == "store" && !key.empty()) {
-        set_store_entry(settings, {key, value, "command line"});
+        set_entry(settings.store_entries, {key, value, "command line"});
         return {};
+    }
+    if (section == "transport") {
+        const size_t second = key.find('.');
+        const std::string instance = key.substr(0, second);
+        if (second != std::string::npos && second + 1 < key.size()) {
+            Result<TransportEntry*> transport =
+                find_or_add_transport(settings, instance, "command line", "command line: " + name);
+            if (!transport) return transport.error();
+            set_transport_value(**transport, {key.substr(second + 1), value, "command line"});
+            return {};
+        }
     }
     std::vector<std::string> names;
     for (const Field& each : fields()) names.push_back(std::string(each.section) + "." + each.key);
@@ -167,6 +194,12 @@ Result<Settings> load_settings(const SettingsSources& sources) {
         if (Result<void> applied = apply_option(settings, option.first, option.second); !applied)
             return applied.error();
     }
+    if (Result<void> selected = select_transports(settings, sources.environment); !selected) return selected.error();
+    if (settings.cluster_authentication == "require" && settings.cluster_secret.empty()) {
+        return Error{
+            "[cluster] authentication = require: there is no secret; expected [cluster] secret or "
+            "MERIDIAN_CLUSTER_SECRET"};
+    }
     return settings;
 }
 
@@ -189,9 +222,19 @@ SettingsChanges take_reloadable(Settings& running, const Settings& read_again) {
     return changes;
 }
 
-std::string dump_settings(const Settings& settings,
-                          const std::function<bool(const std::string& key)>& shows_store_key) {
+std::string dump_settings(
+    const Settings& settings,
+    const std::function<bool(const TransportEntry* transport, const std::string& key)>& shows_key) {
     std::string out;
+    const auto dump_entries = [&](const TransportEntry* transport, const std::vector<PluginEntry>& entries) {
+        for (const PluginEntry& entry : entries) {
+            if (shows_key && shows_key(transport, entry.key)) {
+                out += entry.key + " = " + quoted_if_needed(entry.value) + "\n";
+            } else {
+                out += "# " + entry.key + " = (hidden)\n";
+            }
+        }
+    };
     std::string section;
     for (const Field& field : fields()) {
         if (section != field.section) {
@@ -206,15 +249,12 @@ std::string dump_settings(const Settings& settings,
         } else {
             out += std::string(field.key) + " = " + quoted_if_needed(text_of(settings, field)) + "\n";
         }
-        if (section == "store" && std::string_view(field.key) == "plugin") {
-            for (const PluginEntry& entry : settings.store_entries) {
-                if (shows_store_key && shows_store_key(entry.key)) {
-                    out += entry.key + " = " + quoted_if_needed(entry.value) + "\n";
-                } else {
-                    out += "# " + entry.key + " = (hidden)\n";
-                }
-            }
-        }
+        if (section == "store" && std::string_view(field.key) == "plugin")
+            dump_entries(nullptr, settings.store_entries);
+    }
+    for (const TransportEntry& transport : settings.transports) {
+        out += "\n[transport " + transport.name + "]\nplugin = " + quoted_if_needed(transport.plugin) + "\n";
+        dump_entries(&transport, transport.entries);
     }
     return out;
 }

@@ -4,7 +4,7 @@
 // unset), the command line. Every value is checked when it is read; an error names the file and line (or the variable,
 // or the option), the key, the value, what was expected, and for an unknown name the nearest valid one.
 //
-// The keys of [store] other than `plugin` belong to the plug-in and are checked by it, not here.
+// The keys of [store] and [transport NAME] other than `plugin` belong to the plug-in and are checked by it, not here.
 // Threads: a value; a running node's settings are read only, and replaced whole when they are read again.
 #pragma once
 
@@ -25,6 +25,14 @@ struct PluginEntry {
     std::string key;
     std::string value;
     std::string source;  // "file:line", for messages
+};
+
+// One transport: `[transport NAME]`, or what an environment variable asks for.
+struct TransportEntry {
+    std::string name;
+    std::string plugin;
+    std::string source;  // "file:line" of the section, or the variable
+    std::vector<PluginEntry> entries;
 };
 
 struct Settings {
@@ -65,6 +73,19 @@ struct Settings {
     // [store]
     std::string store_plugin = "store-kv";
     std::vector<PluginEntry> store_entries;
+
+    // [cluster]
+    std::string cluster_id;                         // two clusters on one broker are kept apart by it
+    std::string cluster_secret;                     // signs what nodes say to each other; empty = nothing is signed
+    std::string cluster_authentication = "accept";  // accept or require: what becomes of messages without signature
+    std::string cluster_transport = "auto";         // auto, none, or the plug-in that alone is used
+    uint64_t anti_entropy_interval_ms = 30'000;
+    uint64_t startup_catchup_ms = 30'000;  // how long a starting node waits until it is level with its peers
+    uint64_t delta_bytes = 2 << 20;        // larger ones are not sent unasked
+    std::string legacy_wal = "on";         // on or off: what nodes of the older implementation get of the log
+
+    // [transport NAME]; those that are used
+    std::vector<TransportEntry> transports;
 
     // [limits]
     uint64_t connections = 100'000;
@@ -119,10 +140,11 @@ struct SettingsChanges {
 SettingsChanges take_reloadable(Settings& running, const Settings& read_again);
 
 // Every effective value as an INI file that load_settings reads back; secrets are shown as "(hidden)" in a comment.
-// Which of a plug-in's keys are secret only the plug-in knows: `shows_store_key` says whether the value of such a key
-// may be shown; without it none is.
-std::string dump_settings(const Settings& settings,
-                          const std::function<bool(const std::string& key)>& shows_store_key = {});
+// Which of a plug-in's keys are secret only the plug-in knows: `shows_key` says whether the value of such a key of
+// [store] (`transport` is null) or of a transport may be shown; without it none is.
+std::string dump_settings(
+    const Settings& settings,
+    const std::function<bool(const TransportEntry* transport, const std::string& key)>& shows_key = {});
 
 // The members of a setting that is a list: separated by commas, without the blanks around them.
 std::vector<std::string> split_list(std::string_view list);

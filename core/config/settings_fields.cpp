@@ -24,6 +24,18 @@ std::string check_log_level(const std::string& value) {
 std::string check_metrics(const std::string& value) {
     return one_of(value, {"local", "admin", "off"});
 }
+std::string check_on_off(const std::string& value) {
+    return one_of(value, {"on", "off"});
+}
+std::string check_authentication(const std::string& value) {
+    return one_of(value, {"accept", "require"});
+}
+std::string check_cluster_id(const std::string& value) {
+    return value.size() <= 128 ? "" : "expected at most 128 bytes";
+}
+std::string check_secret(const std::string& value) {
+    return value.size() >= 16 ? "" : "expected at least 16 bytes";
+}
 std::string check_not_empty(const std::string& value) {
     return value.empty() ? "expected a value" : "";
 }
@@ -110,6 +122,11 @@ Field reloadable(Field field) {
     return field;
 }
 
+Field raised(Field field) {
+    field.variable_raised = true;
+    return field;
+}
+
 }  // namespace
 
 const std::vector<Field>& fields() {
@@ -144,6 +161,16 @@ const std::vector<Field>& fields() {
         number("node", "tombstone_grace_ms", &S::tombstone_grace_ms, 1000, 3650 * day_ms, "MERIDIAN_CRDT_GC_GRACE_MS"),
         text("plugins", "path", &S::plugin_path, nullptr),
         text("store", "plugin", &S::store_plugin, check_not_empty),
+        text("cluster", "id", &S::cluster_id, check_cluster_id, "MERIDIAN_CLUSTER_ID"),
+        text("cluster", "secret", &S::cluster_secret, check_secret, "MERIDIAN_CLUSTER_SECRET", true),
+        text("cluster", "authentication", &S::cluster_authentication, check_authentication, "MERIDIAN_CLUSTER_AUTH"),
+        text("cluster", "transport", &S::cluster_transport, check_not_empty, "MERIDIAN_CLUSTER_TRANSPORT"),
+        raised(number("cluster", "anti_entropy_interval_ms", &S::anti_entropy_interval_ms, 1000, day_ms,
+                      "MERIDIAN_ANTI_ENTROPY_SECS", 1000)),
+        number("cluster", "startup_catchup_ms", &S::startup_catchup_ms, 0, day_ms, "MERIDIAN_STARTUP_CATCHUP_SECS",
+               1000),
+        number("cluster", "delta_bytes", &S::delta_bytes, 1024, 1 << 30, "MERIDIAN_MAX_DELTA_BYTES"),
+        text("cluster", "legacy_wal", &S::legacy_wal, check_on_off),
         reloadable(number("limits", "connections", &S::connections, 1, 10'000'000)),
         reloadable(number("limits", "http_head_bytes", &S::http_head_bytes, 1024, 1 << 20)),
         reloadable(number("limits", "http_headers", &S::http_headers, 8, 10'000)),
@@ -211,10 +238,6 @@ std::string text_of(const Settings& settings, const Field& field) {
 const std::vector<IgnoredVariable>& ignored_variables() {
     static const std::vector<IgnoredVariable> all = {
         {"DATABASE_URL"},
-        {"REDIS_URL"},
-        {"MERIDIAN_PEERS"},
-        {"MERIDIAN_INTERNAL_BIND"},
-        {"MERIDIAN_ANTI_ENTROPY_SECS"},
         {"MERIDIAN_WEBHOOK_URL"},
         {"MERIDIAN_WEBHOOK_SECRET"},
         {"PG_SYNC_DATABASE_URL"},
@@ -226,15 +249,8 @@ const std::vector<IgnoredVariable>& ignored_variables() {
         {"S3_REGION"},
         {"S3_ENDPOINT"},
         {"WAL_SEGMENT_SIZE"},
-        {"MERIDIAN_CLUSTER_TRANSPORT"},
-        {"MERIDIAN_CLUSTER_ID"},
-        {"MERIDIAN_CLUSTER_SECRET"},
-        {"MERIDIAN_CLUSTER_AUTH"},
         {"MERIDIAN_LEGACY_STORE"},
-        {"MERIDIAN_LEGACY_PULL"},
-        {"MERIDIAN_CLUSTER_REDIS_URL"},
-        {"MERIDIAN_STARTUP_CATCHUP_SECS"},
-        {"MERIDIAN_MAX_DELTA_BYTES"},
+        {"MERIDIAN_LEGACY_PULL", "use [cluster] legacy_wal"},
         {"RUST_LOG", "use [server] log_level"},
     };
     return all;

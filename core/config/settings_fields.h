@@ -28,8 +28,9 @@ struct Field {
     uint64_t max = 0;
     Check check = nullptr;
     bool secret = false;
-    bool reloadable = false;      // a running node can take over a new value
-    uint64_t variable_scale = 1;  // an environment variable in other units: value x scale
+    bool reloadable = false;       // a running node can take over a new value
+    uint64_t variable_scale = 1;   // an environment variable in other units: value x scale
+    bool variable_raised = false;  // an environment variable below `min` counts as `min`
 };
 
 inline constexpr uint64_t unbounded = UINT64_MAX;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/binary.h"
+#include "node/replication_port.h"
 
 namespace meridian::node {
 
@@ -16,7 +17,7 @@ constexpr uint64_t ceiling_step_ms = 5000;
 constexpr size_t text_bytes_kept = 1 << 20;
 
 size_t size_of(const Submission& submission) {
-    size_t bytes = 0;
+    size_t bytes = 16;  // a group that holds something has a size
     for (const PendingEntry& entry : submission.entries) {
         bytes += entry.payload.size() + entry.key.size() + entry.namespace_name.size() + 64;
     }
@@ -49,13 +50,43 @@ std::optional<Committer::Start> decode_head(std::string_view bytes) {
 Committer::Committer(Options options, Store& store, const NodeClock& clock, Lane& lane)
     : options_(options), store_(store), clock_(clock), lane_(lane) {}
 
+Committer::~Committer() = default;
+
 void Committer::start(const Start& start, std::vector<CommitListener*> listeners, std::vector<Lane*> lanes) {
     start_ = start;
     listeners_ = std::move(listeners);
     lanes_ = std::move(lanes);
+    received_ = ReceivedVector(start_.received);
+    incarnation_.store(start_.incarnation, std::memory_order_release);
     const std::lock_guard lock(mutex_);
     next_ticket_ = store_.opening().next_position;
     durable_ = next_ticket_ - 1;
+    vector_ = with_own(start_.received, start_.sequence);
+}
+
+VersionVector Committer::with_own(VersionVector received, uint64_t sequence) const {
+    if (sequence != 0) received[{options_.node_id, start_.incarnation}] = sequence;
+    return received;
+}
+
+VersionVector Committer::vector() const {
+    const std::lock_guard lock(mutex_);
+    return vector_;
+}
+
+void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
+    Submission submission;
+    if (start_.sequence != 0) {
+        const Origin before{options_.node_id, start_.incarnation};
+        submission.metadata.push_back(sequence_write(vector_prefix, before, start_.sequence));
+        start_.received[before] = start_.sequence;
+        received_ = ReceivedVector(start_.received);
+    }
+    start_.incarnation = incarnation;
+    start_.sequence = 0;
+    incarnation_.store(incarnation, std::memory_order_release);
+    submission.settled = std::move(settled);
+    enqueue_and_schedule(std::move(submission));
 }
 
 Refusal Committer::reserve(size_t bytes) const {
@@ -72,9 +103,14 @@ Refusal Committer::reserve(size_t bytes) const {
 void Committer::Group::add(Submission submission, size_t charged_bytes, uint64_t ticket) {
     for (const PendingEntry& entry : submission.entries) {
         text.append(entry.namespace_name).append(entry.key).append(entry.payload);
-        entries.push_back(
-            {entry.namespace_name.size(), entry.key.size(), entry.payload.size(), entry.wall_ms, entry.deadline_ms});
+        if (entry.view) {
+            views.resize(entries.size());
+            views.push_back(entry.view);
+        }
+        entries.push_back({entry.namespace_name.size(), entry.key.size(), entry.payload.size(), entry.wall_ms,
+                           entry.deadline_ms, entry.remote});
     }
+    merge_into(raised, submission.raised);
     std::move(submission.metadata.begin(), submission.metadata.end(), std::back_inserter(metadata));
     if (submission.settled) settled.push_back(std::move(submission.settled));
     if (shards.size() <= submission.shard) shards.resize(submission.shard + 1);
@@ -87,7 +123,9 @@ void Committer::Group::clear() {
     if (text.capacity() > text_bytes_kept) std::string().swap(text);
     text.clear();
     entries.clear();
+    views.clear();
     metadata.clear();
+    raised.clear();
     settled.clear();
     shards.clear();
     last_ticket = 0;
@@ -122,13 +160,28 @@ std::optional<uint64_t> Committer::submit(Submission submission, uint64_t epoch)
 void Committer::submit_metadata(std::vector<MetadataWrite> metadata) {
     Submission submission;
     submission.metadata = std::move(metadata);
+    enqueue_and_schedule(std::move(submission));
+}
+
+void Committer::raise(VersionVector vector, std::function<void(CommitStatus)> settled) {
+    Submission submission;
+    submission.raised = std::move(vector);
+    submission.settled = std::move(settled);
+    enqueue_and_schedule(std::move(submission));
+}
+
+// Of a submission that depends on no shard's state, and so on no epoch.
+void Committer::enqueue_and_schedule(Submission submission) {
     const size_t bytes = size_of(submission);
     bool schedule = false;
     {
         const std::lock_guard lock(mutex_);
-        if (failed_.load(std::memory_order_relaxed)) return;
-        enqueue(std::move(submission), bytes);
-        schedule = !std::exchange(close_scheduled_, true);
+        if (!failed_.load(std::memory_order_relaxed)) {
+            enqueue(std::move(submission), bytes);
+            schedule = !std::exchange(close_scheduled_, true);
+        } else if (submission.settled) {
+            lane_.post([settled = std::move(submission.settled)] { settled(CommitStatus::not_committed); });
+        }
     }
     if (schedule) lane_.post([this] { close_group(); });
 }
@@ -161,18 +214,54 @@ void Committer::number_entries() {
         text.remove_prefix(bytes);
         return taken;
     };
-    for (const Group::Entry& entry : flight_.entries) {
+    for (size_t index = 0; index < flight_.entries.size(); ++index) {
+        const Group::Entry& entry = flight_.entries[index];
         LogEntryView& numbered = numbered_.emplace_back();
         numbered.position = ++position;
-        numbered.origin_node_id = options_.node_id;
-        numbered.origin_incarnation = start_.incarnation;
-        numbered.origin_sequence = ++flight_sequence_;
         numbered.wall_ms = entry.wall_ms;
         numbered.deadline_ms = entry.deadline_ms;
         numbered.namespace_name = take(entry.namespace_bytes);
         numbered.key = take(entry.key_bytes);
         numbered.payload = take(entry.payload_bytes);
+        number_entry(index, numbered);
     }
+}
+
+// An own entry gets the next number, and is kept for replication.
+void Committer::number_entry(size_t index, LogEntryView& numbered) {
+    if (const auto& remote = flight_.entries[index].remote) {
+        numbered.origin_node_id = remote->origin.node_id;
+        numbered.origin_incarnation = remote->origin.incarnation;
+        numbered.origin_sequence = remote->sequence;
+        if (remote->sequence != 0) received_.stage(remote->origin, remote->sequence);
+        return;
+    }
+    numbered.origin_node_id = options_.node_id;
+    numbered.origin_incarnation = start_.incarnation;
+    numbered.origin_sequence = ++flight_sequence_;
+    if (replication_listener_ == nullptr) return;
+    CommittedEntry& committed = flight_committed_.emplace_back();
+    committed.sequence = numbered.origin_sequence;
+    committed.wall_ms = numbered.wall_ms;
+    committed.name.namespace_name = numbered.namespace_name;
+    committed.name.key = numbered.key;
+    committed.payload = numbered.payload;
+    if (index < flight_.views.size()) committed.view = std::move(flight_.views[index]);
+}
+
+// What the group adds to the vector, and now and then where in the log that is.
+void Committer::add_vector_metadata() {
+    for (const auto& [origin, sequence] : flight_.raised) {
+        received_.stage_raise(origin, sequence);
+        flight_.metadata.push_back(sequence_write(log_floor_prefix, origin, sequence));
+    }
+    for (const auto& [origin, sequence] : received_.staged())
+        flight_.metadata.push_back(sequence_write(vector_prefix, origin, sequence));
+    if (options_.replication_lane == nullptr || numbered_.empty()) return;
+    const uint64_t position = numbered_.back().position;
+    if (position < log_index_.last_position() + LogIndex::interval || !received_.without_gaps()) return;
+    flight_index_.emplace(position, with_own(received_.vector_with_staged(), flight_sequence_));
+    flight_.metadata.push_back(index_write(position, flight_index_->second));
 }
 
 void Committer::close_group() {
@@ -182,13 +271,14 @@ void Committer::close_group() {
         return;
     }
     number_entries();
+    add_vector_metadata();
     // Every stamp in the group was given out before now, so this covers them all: each is below the ceiling, not at it,
     // because a restarted clock gives stamps from the ceiling on.
     flight_ceiling_ms_ = start_.clock_ceiling_ms;
     const uint64_t newest_ms = clock_.newest_wall_ms();
     if (newest_ms >= flight_ceiling_ms_) flight_ceiling_ms_ = newest_ms + ceiling_step_ms;
     flight_.metadata.push_back(
-        {std::string(head_metadata_name), encode_head({start_.incarnation, flight_sequence_, flight_ceiling_ms_})});
+        {std::string(head_metadata_name), encode_head({start_.incarnation, flight_sequence_, flight_ceiling_ms_, {}})});
     in_flight_ = true;
     store_.commit_views({numbered_, flight_.metadata}, [this](CommitResult result) {
         lane_.post([this, result = std::move(result)] { on_commit_result(result); });
@@ -213,6 +303,21 @@ void Committer::succeed() {
     durable_ = flight_.last_ticket;
     start_.sequence = flight_sequence_;
     start_.clock_ceiling_ms = flight_ceiling_ms_;
+    received_.commit();
+    if (!flight_.raised.empty()) log_index_.raise(flight_.raised);
+    if (flight_index_) log_index_.add(flight_index_->first, std::move(flight_index_->second));
+    flight_index_.reset();
+    if (options_.replication_lane != nullptr) {
+        VersionVector vector = with_own(received_.vector_with_staged(), start_.sequence);
+        const std::lock_guard lock(mutex_);
+        vector_ = std::move(vector);
+    }
+    if (!flight_committed_.empty()) {
+        options_.replication_lane->post(
+            [listener = replication_listener_, committed = std::exchange(flight_committed_, {})]() mutable {
+                listener->on_committed(std::move(committed));
+            });
+    }
     groups_.fetch_add(1, std::memory_order_relaxed);
     entries_.fetch_add(flight_.entries.size(), std::memory_order_relaxed);
     bytes_.fetch_add(flight_.bytes, std::memory_order_relaxed);
@@ -224,6 +329,9 @@ void Committer::succeed() {
 
 void Committer::fail(const CommitResult& result) {
     const bool unknown = result.status == CommitStatus::outcome_unknown;
+    received_.abandon();
+    flight_index_.reset();
+    flight_committed_.clear();
     uint64_t epoch = 0;
     std::vector<std::function<void(CommitStatus)>> settled;
     {

@@ -19,18 +19,27 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/environment.h"
+#include "node/log_index.h"
 #include "node/node_clock.h"
+#include "node/received_vector.h"
 #include "node/store.h"
+#include "node/version_vector.h"
 
 namespace meridian::node {
+
+struct CommittedEntry;
+class DeltaFrame;
+class ReplicationListener;
 
 // Borrowed text, valid until submit() returns.
 struct PendingEntry {
@@ -39,12 +48,20 @@ struct PendingEntry {
     uint64_t wall_ms = 0;
     uint64_t deadline_ms = 0;
     std::string_view payload;
+    std::shared_ptr<const DeltaFrame> view;  // of an own entry: what clients are told of its own effect; may be null
+    // Of an entry that another node accepted. Absent: an own one, numbered when its group is closed.
+    struct Number {
+        Origin origin;
+        uint64_t sequence = 0;
+    };
+    std::optional<Number> remote;
 };
 
 struct Submission {
     size_t shard = 0;
     std::span<const PendingEntry> entries;
     std::vector<MetadataWrite> metadata;
+    VersionVector raised;  // of which this node holds the effect without the entries
     // For a submission without entries, which no ticket stands for: told on the commit lane what became of its group.
     std::function<void(CommitStatus)> settled;
 };
@@ -69,14 +86,17 @@ public:
         size_t pending_bytes_max = 0;
         size_t group_bytes_max = 0;
         uint64_t log_backlog_bytes_max = 0;  // refuse writes when this much log waits for checkpoints
+        Lane* replication_lane = nullptr;    // null: a node alone
     };
     struct Start {
         uint64_t incarnation = 0;
         uint64_t sequence = 0;          // last used
         uint64_t clock_ceiling_ms = 0;  // durable
+        VersionVector received;         // of other origins, earlier incarnations of this node among them
     };
 
     Committer(Options options, Store& store, const NodeClock& clock, Lane& lane);
+    ~Committer();
 
     // REQUIRES: called once, before the first submit. `listeners[i]` runs on `lanes[i]`.
     void start(const Start& start, std::vector<CommitListener*> listeners, std::vector<Lane*> lanes);
@@ -93,7 +113,19 @@ public:
 
     // Commit lane only: the log is durable up to here.
     uint64_t durable_position() const { return durable_; }
-    uint64_t incarnation() const { return start_.incarnation; }
+    // Any thread.
+    uint64_t incarnation() const { return incarnation_.load(std::memory_order_acquire); }
+    // What is durable, this node's own entries included. Any thread.
+    VersionVector vector() const;
+
+    // Told of own entries, on the replication lane. REQUIRES: before the first write.
+    void set_replication_listener(ReplicationListener* listener) { replication_listener_ = listener; }
+    // Sequences begin anew under another incarnation. REQUIRES: commit lane; no write yet. `settled` as in Submission.
+    void begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled);
+    // The node holds the effect of all that `vector` counts. Any thread; `settled` as in Submission.
+    void raise(VersionVector vector, std::function<void(CommitStatus)> settled);
+    // Where each origin's entries are in the log; thread-safe.
+    LogIndex& log_index() { return log_index_; }
     bool failed() const { return failed_.load(std::memory_order_acquire); }
     std::string failure() const;
 
@@ -111,10 +143,13 @@ private:
         struct Entry {
             size_t namespace_bytes, key_bytes, payload_bytes;
             uint64_t wall_ms, deadline_ms;
+            std::optional<PendingEntry::Number> remote;
         };
         std::string text;  // namespace, key and payload of each entry, back to back
         std::vector<Entry> entries;
+        std::vector<std::shared_ptr<const DeltaFrame>> views;  // of the first entries; the others have none
         std::vector<MetadataWrite> metadata;
+        VersionVector raised;
         std::vector<std::function<void(CommitStatus)>> settled;
         std::vector<bool> shards;  // that have submitted
         uint64_t last_ticket = 0;
@@ -126,8 +161,12 @@ private:
     };
 
     uint64_t enqueue(Submission submission, size_t bytes);
+    void enqueue_and_schedule(Submission submission);
     bool take_group();
     void number_entries();
+    void number_entry(size_t index, LogEntryView& numbered);
+    void add_vector_metadata();
+    VersionVector with_own(VersionVector received, uint64_t sequence) const;
     void close_group();
     void on_commit_result(const CommitResult& result);
     void succeed();
@@ -141,6 +180,9 @@ private:
     Start start_;
     std::vector<CommitListener*> listeners_;
     std::vector<Lane*> lanes_;
+    ReplicationListener* replication_listener_ = nullptr;
+    LogIndex log_index_;
+    std::atomic<uint64_t> incarnation_{0};
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
@@ -149,8 +191,12 @@ private:
     uint64_t epoch_ = 1;
     bool close_scheduled_ = false;
     std::string failure_;
+    VersionVector vector_;
 
     // Commit lane only.
+    ReceivedVector received_;
+    std::vector<CommittedEntry> flight_committed_;
+    std::optional<std::pair<uint64_t, VersionVector>> flight_index_;
     bool in_flight_ = false;
     uint64_t durable_ = 0;
     Group flight_;

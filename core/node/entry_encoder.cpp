@@ -30,7 +30,7 @@ void EntryEncoder::add(const KeyName& name, uint64_t deadline_ms, wire::LogEntry
     parts.key_delta = key_delta_.data();
     wire::encode_log_entry(payloads_, parts);
     payload_ends_.push_back(payloads_.data().size());
-    entries_.push_back({name.namespace_name, name.key, parts.stamp.hlc.wall_ms, deadline_ms, {}});
+    entries_.push_back({name.namespace_name, name.key, parts.stamp.hlc.wall_ms, deadline_ms, {}, {}, {}});
 }
 
 std::span<const PendingEntry> EntryEncoder::entries() {

@@ -160,7 +160,11 @@ void Maintenance::retain() {
             if (log_bytes > env_.limits.log_retention_bytes) {
                 const double excess =
                     1.0 - static_cast<double>(env_.limits.log_retention_bytes) / static_cast<double>(log_bytes);
-                env_.store.retain_from(floor + static_cast<uint64_t>(static_cast<double>(next - floor) * excess));
+                uint64_t from = floor + static_cast<uint64_t>(static_cast<double>(next - floor) * excess);
+                // What another node lacks is cheaper to keep a while than to send as whole states.
+                if (log_bytes / 2 <= env_.limits.log_retention_bytes)
+                    from = std::min(from, env_.needed_from.load(std::memory_order_relaxed));
+                env_.store.retain_from(from);
                 return;
             }
             retaining_ = true;

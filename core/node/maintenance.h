@@ -2,6 +2,7 @@
 // they were not in memory, log retention, old idempotency records. Never on the path of a write.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,7 @@ public:
         std::vector<ShardImpl*> shards;
         std::vector<Lane*> shard_lanes;
         std::function<size_t(std::string_view)> shard_index;
+        const std::atomic<uint64_t>& needed_from;  // the oldest position that another node may still ask for
     };
     explicit Maintenance(Environment environment);
 

@@ -212,7 +212,11 @@ struct NodeStatistics {
 struct NodeOptions {
     uint64_t node_id = 0;
     NodeLimits limits;
+    // On which the node talks to replication. Null: a node alone, which does nothing for others.
+    Lane* replication_lane = nullptr;
 };
+
+class ReplicationPort;
 
 class Node {
 public:
@@ -227,6 +231,8 @@ public:
     virtual size_t shard_count() const = 0;
     virtual size_t shard_index(std::string_view namespace_name) const = 0;  // any thread
     virtual Shard& shard(size_t index) = 0;
+    // Null for a node alone.
+    virtual ReplicationPort* replication() = 0;
     virtual NodeStatistics statistics() const = 0;  // any thread
 
     // Refuses new writes, commits what is pending, checkpoints stale keys until all are done or the deadline

@@ -6,6 +6,7 @@
 #include "node/maintenance.h"
 #include "node/node.h"
 #include "node/node_clock.h"
+#include "node/replication_port_impl.h"
 #include "node/shard_impl.h"
 
 namespace meridian::node {
@@ -24,17 +25,26 @@ public:
           commit_lane_(commit_lane),
           stamps_(clock, options_.node_id),
           committer_({options_.node_id, options_.limits.pending_commit_bytes_max, options_.limits.group_bytes_max,
-                      options_.limits.log_backlog_bytes_max},
+                      options_.limits.log_backlog_bytes_max, options_.replication_lane},
                      store, stamps_, commit_lane) {
         for (size_t i = 0; i < shard_lanes_.size(); ++i) {
             shards_.push_back(std::make_unique<ShardImpl>(
                 ShardImpl::Environment{i, *shard_lanes_[i], clock_, stamps_, store_, committer_, options_.limits,
-                                       options_.limits.cache_bytes_max / shard_lanes_.size()}));
+                                       options_.limits.cache_bytes_max / shard_lanes_.size(),
+                                       options_.replication_lane != nullptr, covered_before_ms_}));
         }
+        // A node alone is every member there is, and holds every entry that it ever acknowledged.
+        if (options_.replication_lane == nullptr) covered_before_ms_ = UINT64_MAX;
         Maintenance::Environment environment{
             commit_lane_,    clock_, store_,       committer_,
-            options_.limits, {},     shard_lanes_, [this](std::string_view name) { return shard_index(name); }};
+            options_.limits, {},     shard_lanes_, [this](std::string_view name) { return shard_index(name); },
+            needed_from_};
         for (const auto& shard : shards_) environment.shards.push_back(shard.get());
+        if (options_.replication_lane != nullptr) {
+            replication_ = std::make_unique<ReplicationPortImpl>(ReplicationPortImpl::Environment{
+                options_.node_id, *options_.replication_lane, commit_lane_, clock_, random_, store_, committer_,
+                environment.shards, shard_lanes_, environment.shard_index, covered_before_ms_, needed_from_});
+        }
         maintenance_ = std::make_unique<Maintenance>(std::move(environment));
     }
 
@@ -42,7 +52,8 @@ public:
         store_.read_metadata({std::string(head_metadata_name)},
                              [this, ready = std::move(ready)](Result<std::vector<std::optional<std::string>>> found) {
                                  commit_lane_.post([this, ready, found = std::move(found)] {
-                                     ready(found ? start((*found)[0]) : found.error());
+                                     if (!found) return ready(found.error());
+                                     read_vector([this, ready, head = (*found)[0]] { ready(start(head)); });
                                  });
                              });
     }
@@ -52,10 +63,15 @@ public:
         return std::hash<std::string_view>{}(namespace_name) % shards_.size();
     }
     Shard& shard(size_t index) override { return *shards_[index]; }
+    ReplicationPort* replication() override { return replication_.get(); }
     NodeStatistics statistics() const override;
     void stop(uint64_t deadline_us, std::function<void()> done) override;
 
 private:
+    using Records = std::vector<std::pair<std::string, std::string>>;
+    void read_vector(std::function<void()> done);
+    void scan_metadata(std::string_view prefix, std::string after, std::shared_ptr<Records> records,
+                       std::function<void()> done);
     Result<void> start(const std::optional<std::string>& head_bytes);
 
     const NodeOptions options_;
@@ -66,9 +82,42 @@ private:
     Lane& commit_lane_;
     NodeClock stamps_;
     Committer committer_;
+    std::atomic<uint64_t> covered_before_ms_{0};
+    std::atomic<uint64_t> needed_from_{UINT64_MAX};
     std::vector<std::unique_ptr<ShardImpl>> shards_;
+    std::unique_ptr<ReplicationPortImpl> replication_;
     std::unique_ptr<Maintenance> maintenance_;
+    std::shared_ptr<Records> vector_records_ = std::make_shared<Records>();
 };
+
+// What the log holds of other nodes. A record that cannot be read makes the vector smaller than it might be; what is
+// missing then is asked for and joined again.
+void NodeImpl::read_vector(std::function<void()> done) {
+    auto floors = std::make_shared<Records>();
+    auto index = std::make_shared<Records>();
+    scan_metadata(vector_prefix, {}, vector_records_, [this, floors, index, done = std::move(done)] {
+        if (!replication_) return done();
+        scan_metadata(log_floor_prefix, {}, floors, [this, floors, index, done] {
+            scan_metadata(log_index_prefix, {}, index, [this, floors, index, done] {
+                committer_.log_index().load(*index, *floors, store_.opening().floor);
+                done();
+            });
+        });
+    });
+}
+
+void NodeImpl::scan_metadata(std::string_view prefix, std::string after, std::shared_ptr<Records> records,
+                             std::function<void()> done) {
+    constexpr size_t page_records = 512;
+    store_.scan_metadata(std::string(prefix), std::move(after), page_records,
+                         [this, prefix, records = std::move(records), done = std::move(done)](Records page) {
+                             commit_lane_.post([this, prefix, records, done, page = std::move(page)] {
+                                 records->insert(records->end(), page.begin(), page.end());
+                                 if (page.size() < page_records) return done();
+                                 scan_metadata(prefix, page.back().first, records, done);
+                             });
+                         });
+}
 
 Result<void> NodeImpl::start(const std::optional<std::string>& head_bytes) {
     Committer::Start head;
@@ -81,10 +130,10 @@ Result<void> NodeImpl::start(const std::optional<std::string>& head_bytes) {
         return Error{"store: there are log entries up to position " +
                      std::to_string(store_.opening().next_position - 1) + " but the record 'node/head' is missing"};
     } else {
-        // Unix milliseconds x 65536 + 16 random bits: below 2^63, never given twice in practice (cluster-and-storage.md
-        // section 3).
-        head.incarnation = (clock_.wall_ms() << 16) | (random_.next_u64() & 0xffff);
+        head.incarnation = new_incarnation(clock_, random_);
     }
+    head.received = decode_sequences(vector_prefix, *vector_records_);
+    vector_records_.reset();
     std::vector<CommitListener*> listeners;
     for (const auto& shard : shards_) listeners.push_back(shard.get());
     committer_.start(head, std::move(listeners), shard_lanes_);

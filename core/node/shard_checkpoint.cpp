@@ -84,8 +84,8 @@ std::optional<SnapshotWrite> ShardImpl::snapshot_of(KeySlot& slot) {
     if (expiry_ms != 0 && now_ms > expiry_ms && now_ms - expiry_ms >= env_.limits.expired_row_guard_ms) return write;
     if (now_ms - slot.compacted_at_ms >= compaction_interval_ms) {
         slot.compacted_at_ms = now_ms;
-        // A node alone is every member there is, and holds every entry that it ever acknowledged.
-        slot.key.compact({now_ms, now_ms, env_.limits.tombstone_grace_ms});
+        const uint64_t covered_ms = std::min(now_ms, env_.covered_before_ms.load(std::memory_order_relaxed));
+        slot.key.compact({now_ms, covered_ms, env_.limits.tombstone_grace_ms});
         table_.recharge(slot);
     }
     write.deadline_ms = attention_ms(slot.key);

@@ -2,7 +2,8 @@
 // Everything here runs on the shard's lane, but the atomics of statistics().
 //
 // Reading order: shard_write.cpp (ops, batches, undo), shard_read.cpp (values, states), shard_keys.cpp (loading,
-// eviction, deadlines), shard_checkpoint.cpp (snapshots), shard_commit.cpp (what became durable, what failed).
+// eviction, deadlines), shard_checkpoint.cpp (snapshots), shard_commit.cpp (what became durable, what failed),
+// shard_replicate.cpp (what comes from other nodes and what they ask for).
 #pragma once
 
 #include <algorithm>
@@ -23,6 +24,7 @@
 #include "node/node.h"
 #include "node/node_clock.h"
 #include "node/outbox.h"
+#include "node/replication_port.h"
 
 namespace meridian::node {
 
@@ -37,6 +39,9 @@ public:
         Committer& committer;
         const NodeLimits& limits;
         size_t cache_bytes_max = 0;
+        bool replicated = false;
+        // Entries stamped before this wall time are held by every member of the cluster.
+        const std::atomic<uint64_t>& covered_before_ms;
     };
     explicit ShardImpl(const Environment& environment);
 
@@ -60,6 +65,14 @@ public:
     // The store says that the time of these keys has come: tells clients, renews the stored deadline, removes rows that
     // are past their guard. `done` as above.
     void handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done);
+
+    // As ReplicationPort::merge, for the keys of this shard; completes on this lane.
+    void merge(std::vector<RemoteEntry> entries, std::function<void(Result<void>)> done);
+    // Digests of those keys that can be read and are visible, once what they were computed from is durable.
+    void digest(std::vector<KeyName> names, const DigestKey& key,
+                std::function<void(Result<std::vector<KeyDigest>>)> done);
+    // States of those that exist, likewise.
+    void read_states(std::vector<KeyName> names, std::function<void(Result<std::vector<KeyState>>)> done);
 
     struct Statistics {
         std::atomic<uint64_t> accepted{0}, rejected{0}, refused{0}, loaded{0}, evicted{0}, checkpoints{0},
@@ -99,7 +112,8 @@ private:
     };
     // Gives the encoded entries to the committer, one for each change, and sets the tickets of their keys; the ticket
     // to hold the outcome for.
-    uint64_t submit(std::span<const Change> changes, std::vector<MetadataWrite> metadata);
+    uint64_t submit(std::span<const PendingEntry> entries, std::span<const Change> changes,
+                    std::vector<MetadataWrite> metadata);
 
     // shard_read.cpp
     bool may_exist(const std::string& key) const;
@@ -138,6 +152,11 @@ private:
                          const std::string& error);
     std::optional<SnapshotWrite> snapshot_of(KeySlot& slot);
 
+    // shard_replicate.cpp
+    struct Merge;
+    void next_merge();
+    void execute_merge(const std::shared_ptr<Merge>& merge);
+
     // shard_commit.cpp
     void hold(Held&& held);
     void hold(uint64_t ticket, std::function<void(Durability)> done);
@@ -167,6 +186,8 @@ private:
     std::deque<KeyName> to_load_;  // waits for a free read of the store
     size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way
+    // One after the other, so that the entries of an origin reach the log in their order. The first is under way.
+    std::deque<std::shared_ptr<Merge>> merges_;
     uint64_t timer_ms_ = 0;  // wall time for which the timer is armed, 0 = not
     Statistics statistics_;
 };

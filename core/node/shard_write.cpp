@@ -258,12 +258,13 @@ void ShardImpl::execute_write(const WriteRequest& request, WriteDone completion)
         parts.op_bytes = request.items[change.item].op_bytes;
         parts.idempotency_key = request.idempotency_key;
         encoder_.add(change.slot->name, attention_ms(change.slot->key), parts, change.applied.delta);
+        if (env_.replicated) encoder_.set_view(outcome.items[change.item].delta);
     }
     std::vector<MetadataWrite> metadata;
     if (!request.idempotency_key.empty()) {
         metadata.push_back({idempotency_name(request), encode_idempotency(make_idempotency(request, outcome, now_ms))});
     }
-    held.ticket = submit(changes_, std::move(metadata));
+    held.ticket = submit(encoder_.entries(), changes_, std::move(metadata));
     changes_.clear();  // what they hold may be large
     held.name = slots_.front()->shared_name;
     held.written = std::move(completion);
@@ -293,10 +294,11 @@ void ShardImpl::answer_recorded(const WriteRequest& request, WriteOutcome outcom
          [completion](Durability durability) { completion(failed_write(status_of(durability), text_of(durability))); });
 }
 
-uint64_t ShardImpl::submit(std::span<const Change> changes, std::vector<MetadataWrite> metadata) {
+uint64_t ShardImpl::submit(std::span<const PendingEntry> entries, std::span<const Change> changes,
+                           std::vector<MetadataWrite> metadata) {
     Submission submission;
     submission.shard = env_.index;
-    submission.entries = encoder_.entries();
+    submission.entries = entries;
     submission.metadata = std::move(metadata);
     const uint64_t last = env_.committer.submit(std::move(submission), epoch_).value_or(ticket_of_ended_epoch);
     const uint64_t first = last == ticket_of_ended_epoch ? last : last - (changes.size() - 1);
@@ -366,11 +368,12 @@ void ShardImpl::execute_undo(const std::shared_ptr<UndoRequest>& request,
                 parts.op_bytes = request->request_bytes;
                 encoder_.clear();
                 encoder_.add(slot.name, attention_ms(slot.key), parts, applied.delta);
-                held.ticket = submit({&change, 1}, {});
-                held.name = slot.shared_name;
                 for (crdt::ClientDelta& view : applied.views) {
                     held.frames.push_back(std::make_shared<DeltaFrame>(slot.shared_name, std::move(view)));
                 }
+                if (env_.replicated && !held.frames.empty()) encoder_.set_view(held.frames.back());
+                held.ticket = submit(encoder_.entries(), {&change, 1}, {});
+                held.name = slot.shared_name;
                 statistics_.accepted.fetch_add(1, std::memory_order_relaxed);
                 break;
             }

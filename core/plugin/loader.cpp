@@ -136,17 +136,17 @@ Result<void> check_functions(const std::string& path, const meridian_plugin_desc
     }
     if (!present(transport, &Table::start)) return incomplete("transport.start");
     if (!present(transport, &Table::message_bytes_max)) return incomplete("transport.message_bytes_max");
+    if (!present(transport, &Table::address)) return incomplete("transport.address");
+    if (!present(transport, &Table::links)) return incomplete("transport.links");
+    if (!present(transport, &Table::publish)) return incomplete("transport.publish");
     if (!present(transport, &Table::resume)) return incomplete("transport.resume");
-    if ((descriptor.capabilities & MERIDIAN_TRANSPORT_BROADCAST) != 0 && !present(transport, &Table::publish)) {
-        return incomplete("transport.publish");
-    }
     if ((descriptor.capabilities & MERIDIAN_TRANSPORT_UNICAST) != 0 && !present(transport, &Table::send)) {
         return incomplete("transport.send");
     }
-    if ((descriptor.capabilities & MERIDIAN_TRANSPORT_REQUEST) != 0 &&
-        (!present(transport, &Table::request) || !present(transport, &Table::cancel) ||
-         !present(transport, &Table::reply))) {
-        return incomplete("transport.request, cancel or reply");
+    if ((descriptor.capabilities & MERIDIAN_TRANSPORT_REQUEST) != 0) {
+        if (!present(transport, &Table::request)) return incomplete("transport.request");
+        if (!present(transport, &Table::cancel)) return incomplete("transport.cancel");
+        if (!present(transport, &Table::reply)) return incomplete("transport.reply");
     }
     return {};
 }

@@ -4,16 +4,16 @@
 #include <mutex>
 #include <utility>
 
+#include "plugin/instance.h"
+
 namespace meridian::plugin {
 namespace {
 
-meridian_bytes bytes(std::string_view text) {
-    return {text.data(), text.size()};
+// Empty for success.
+std::string store_error_text(meridian_status status, meridian_bytes message = {}) {
+    return error_text(status, message, "store");
 }
-std::string_view view(meridian_bytes value) {
-    return value.size == 0 ? std::string_view()
-                           : std::string_view(static_cast<const char*>(value.data), static_cast<size_t>(value.size));
-}
+
 meridian_key_name c_name(const node::KeyName& name) {
     return {bytes(name.namespace_name), bytes(name.key)};
 }
@@ -21,52 +21,9 @@ node::KeyName key_name(const meridian_key_name& name) {
     return {std::string(view(name.namespace_name)), std::string(view(name.key))};
 }
 
-std::string_view status_text(meridian_status status) {
-    switch (status) {
-        case MERIDIAN_OK:
-            return "success";
-        case MERIDIAN_BUSY:
-            return "the store is busy";
-        case MERIDIAN_CANCELLED:
-            return "the store is stopping";
-        case MERIDIAN_INVALID:
-            return "the store refused the call as invalid";
-        case MERIDIAN_NOT_SUPPORTED:
-            return "the store does not support this";
-        case MERIDIAN_NO_SPACE:
-            return "the store has no space";
-        case MERIDIAN_READ_ONLY:
-            return "the store is read-only after a failure";
-        case MERIDIAN_OUTCOME_UNKNOWN:
-            return "the store does not know the outcome";
-        case MERIDIAN_CORRUPT:
-            return "stored data is damaged";
-        case MERIDIAN_IO:
-            return "the store cannot read or write";
-        case MERIDIAN_TIMEOUT:
-            return "the store took too long";
-        case MERIDIAN_UNAVAILABLE:
-            return "the store cannot be reached";
-        case MERIDIAN_IN_USE:
-            return "the store is in use";
-        case MERIDIAN_NEWER_FORMAT:
-            return "the store has a newer format";
-        case MERIDIAN_INTERNAL:
-            return "the store plug-in failed internally";
-        default:
-            return "the store answered with a status that this host does not know";
-    }
-}
-
-// Empty for success.
-std::string error_text(meridian_status status, meridian_bytes message) {
-    if (status == MERIDIAN_OK) return {};
-    return message.size == 0 ? std::string(status_text(status)) : std::string(view(message));
-}
-
 node::CommitResult commit_result(meridian_status status, meridian_bytes message) {
     node::CommitResult result;
-    result.message = error_text(status, message);
+    result.message = store_error_text(status, message);
     switch (status) {
         case MERIDIAN_OK:
             result.status = node::CommitStatus::durable;
@@ -148,25 +105,17 @@ struct Listed {
 class PluginStore final : public LoadedStore {
 public:
     PluginStore(const LoadedPlugin& plugin, HostServices services, uint64_t stop_timeout_us)
-        : descriptor_(*plugin.descriptor),
-          functions_(*plugin.descriptor->store),
-          bridge_(std::move(services)),
-          refusals_(std::make_shared<Refusals>(*bridge_.services().lane)),
+        : functions_(*plugin.descriptor->store),
+          plugin_(plugin, std::move(services)),
+          refusals_(std::make_shared<Refusals>(*plugin_.services().lane)),
           stop_timeout_us_(stop_timeout_us) {}
     ~PluginStore() override { close(); }
     PluginStore(const PluginStore&) = delete;
     PluginStore& operator=(const PluginStore&) = delete;
 
     Result<void> create(const Configuration& configuration) {
-        const auto made =
-            with_configuration(configuration, [this](const meridian_config* config, meridian_error* error) {
-                return descriptor_.create(bridge_.table(), config, &instance_, error);
-            });
-        if (!made) {
-            instance_ = nullptr;
-            return made;
-        }
-        if (instance_ == nullptr) return Error{name() + ": create succeeded without an instance"};
+        if (auto created = plugin_.create(configuration); !created) return created;
+        instance_ = plugin_.get();
         meridian_store_opening opening{};
         opening.struct_size = sizeof opening;
         functions_.opening(instance_, &opening);
@@ -177,12 +126,7 @@ public:
         return {};
     }
 
-    Result<void> reconfigure(const Configuration& reloadable) override {
-        if (descriptor_.reconfigure == nullptr) return Error{name() + ": it has no reconfigure"};
-        return with_configuration(reloadable, [this](const meridian_config* config, meridian_error* error) {
-            return descriptor_.reconfigure(instance_, config, error);
-        });
-    }
+    Result<void> reconfigure(const Configuration& reloadable) override { return plugin_.reconfigure(reloadable); }
 
     const node::StoreOpening& opening() const override { return opening_; }
 
@@ -273,7 +217,7 @@ public:
             if (collected.records.size() == collected.names.size()) return;  // more than asked for
             node::KeyRecord out;
             out.name = key_name(record->name);
-            out.error = error_text(record->status, record->message);
+            out.error = store_error_text(record->status, record->message);
             if (out.error.empty()) {
                 if (record->has_snapshot != 0) out.snapshot = std::string(view(record->snapshot));
                 out.snapshot_position = record->snapshot_position;
@@ -285,10 +229,10 @@ public:
         };
         sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            finish(*done, error_text(status, message));
+            finish(*done, store_error_text(status, message));
         };
         submitted(functions_.read_keys(instance_, c_names.data(), c_names.size(), &sink), call,
-                  [](Call& refused, meridian_status status) { finish(refused, std::string(status_text(status))); });
+                  [](Call& refused, meridian_status status) { finish(refused, store_error_text(status)); });
     }
 
     void checkpoint(std::vector<node::SnapshotWrite> snapshots, std::function<void(std::string)> completion) override {
@@ -334,7 +278,7 @@ public:
                        uint32_t gone, uint64_t floor) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
             node::LogPage& page = done->collected;
-            page.error = error_text(status, message);
+            page.error = store_error_text(status, message);
             page.next_position = next_position;
             page.gone = gone != 0;
             page.floor = floor;
@@ -342,7 +286,7 @@ public:
         };
         submitted(functions_.read_log(instance_, from_position, entries_max, bytes_max, &sink), call,
                   [](Call& refused, meridian_status status) {
-                      refused.collected.error = status_text(status);
+                      refused.collected.error = store_error_text(status);
                       refused.completion(std::move(refused.collected));
                   });
     }
@@ -359,7 +303,7 @@ public:
         };
         sink.done = [](void* context, meridian_status status, meridian_bytes message, uint32_t more) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.error = error_text(status, message);
+            done->collected.error = store_error_text(status, message);
             done->collected.more = more != 0;
             done->completion(std::move(done->collected));
         };
@@ -367,7 +311,7 @@ public:
         if (after) start = c_name(*after);
         submitted(functions_.scan_keys(instance_, bytes(namespace_name), after ? &start : nullptr, count_max, &sink),
                   call, [](Call& refused, meridian_status status) {
-                      refused.collected.error = status_text(status);
+                      refused.collected.error = store_error_text(status);
                       refused.completion(std::move(refused.collected));
                   });
     }
@@ -375,7 +319,7 @@ public:
     void scan_due(uint64_t until_ms, size_t count_max,
                   std::function<void(std::vector<node::DueKey>)> completion) override {
         using Call = Pending<Listed<node::DueKey>, std::function<void(std::vector<node::DueKey>)>>;
-        auto call = std::make_unique<Call>(Call{{&bridge_.services(), {}}, std::move(completion)});
+        auto call = std::make_unique<Call>(Call{{&plugin_.services(), {}}, std::move(completion)});
         meridian_name_sink sink{};
         sink.struct_size = sizeof sink;
         sink.context = call.get();
@@ -384,12 +328,12 @@ public:
         };
         sink.done = [](void* context, meridian_status status, meridian_bytes message, uint32_t) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.log_failure("listing keys by deadline", error_text(status, message));
+            done->collected.log_failure("listing keys by deadline", store_error_text(status, message));
             done->completion(std::move(done->collected.values));
         };
         submitted(functions_.scan_due(instance_, until_ms, count_max, &sink), call,
                   [](Call& refused, meridian_status status) {
-                      refused.collected.log_failure("listing keys by deadline", std::string(status_text(status)));
+                      refused.collected.log_failure("listing keys by deadline", store_error_text(status));
                       refused.completion({});
                   });
     }
@@ -414,7 +358,7 @@ public:
         sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
             if (status != MERIDIAN_OK) {
-                done->completion(Error{error_text(status, message)});
+                done->completion(Error{store_error_text(status, message)});
             } else if (done->collected.values.size() != done->collected.wanted) {
                 done->completion(Error{"the store gave " + std::to_string(done->collected.values.size()) +
                                        " metadata values, expected " + std::to_string(done->collected.wanted)});
@@ -422,28 +366,27 @@ public:
                 done->completion(std::move(done->collected.values));
             }
         };
-        submitted(
-            functions_.read_metadata(instance_, c_names.data(), c_names.size(), &sink), call,
-            [](Call& refused, meridian_status status) { refused.completion(Error{std::string(status_text(status))}); });
+        submitted(functions_.read_metadata(instance_, c_names.data(), c_names.size(), &sink), call,
+                  [](Call& refused, meridian_status status) { refused.completion(Error{store_error_text(status)}); });
     }
 
     void scan_metadata(std::string prefix, std::string after, size_t count_max,
                        std::function<void(std::vector<std::pair<std::string, std::string>>)> completion) override {
         using Values = std::vector<std::pair<std::string, std::string>>;
         using Call = Pending<Listed<Values::value_type>, std::function<void(Values)>>;
-        auto call = std::make_unique<Call>(Call{{&bridge_.services(), {}}, std::move(completion)});
+        auto call = std::make_unique<Call>(Call{{&plugin_.services(), {}}, std::move(completion)});
         meridian_metadata_sink sink =
             metadata_sink<Call>(call.get(), [](Call& done, meridian_bytes name, uint32_t, meridian_bytes value) {
                 done.collected.values.emplace_back(view(name), view(value));
             });
         sink.done = [](void* context, meridian_status status, meridian_bytes message) {
             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-            done->collected.log_failure("listing metadata", error_text(status, message));
+            done->collected.log_failure("listing metadata", store_error_text(status, message));
             done->completion(std::move(done->collected.values));
         };
         submitted(functions_.scan_metadata(instance_, bytes(prefix), bytes(after), count_max, &sink), call,
                   [](Call& refused, meridian_status status) {
-                      refused.collected.log_failure("listing metadata", std::string(status_text(status)));
+                      refused.collected.log_failure("listing metadata", store_error_text(status));
                       refused.completion({});
                   });
     }
@@ -457,30 +400,13 @@ public:
 
     void close() override {
         if (instance_ == nullptr) return;
-        descriptor_.stop(instance_, bridge_.services().clock->monotonic_us() + stop_timeout_us_);
-        bridge_.stop_timers();
+        plugin_.stop(plugin_.services().clock->monotonic_us() + stop_timeout_us_);
         refusals_->run();
-        descriptor_.destroy(instance_);
+        plugin_.destroy();
         instance_ = nullptr;
     }
 
 private:
-    std::string name() const { return std::string("store ") + descriptor_.identity.name; }
-
-    // Calls the plug-in with the configuration in its form.
-    template <class Call>
-    Result<void> with_configuration(const Configuration& configuration, Call call) {
-        std::vector<meridian_config_value> values;
-        for (const auto& [key, value] : configuration.values) values.push_back({key.c_str(), bytes(value)});
-        const meridian_config config{sizeof config, static_cast<uint32_t>(values.size()), values.data()};
-        char text[1024] = "";
-        meridian_error error{sizeof error, sizeof text, text};
-        const meridian_status status = call(&config, &error);
-        text[sizeof text - 1] = '\0';
-        if (status == MERIDIAN_OK) return {};
-        return Error{name() + ": " + (text[0] != '\0' ? std::string(text) : std::string(status_text(status)))};
-    }
-
     // The plug-in has the context now, or has refused and the completion takes the other way.
     template <class Call, class Refused>
     void submitted(meridian_status status, std::unique_ptr<Call>& call, Refused refused) {
@@ -498,10 +424,10 @@ private:
         const meridian_status_sink sink{sizeof sink, 0, call.get(),
                                         [](void* context, meridian_status status, meridian_bytes message) {
                                             const std::unique_ptr<Call> done(static_cast<Call*>(context));
-                                            done->completion(error_text(status, message));
+                                            done->completion(store_error_text(status, message));
                                         }};
         submitted(submit(&sink), call,
-                  [](Call& refused, meridian_status status) { refused.completion(std::string(status_text(status))); });
+                  [](Call& refused, meridian_status status) { refused.completion(store_error_text(status)); });
     }
 
     template <class Call, class Take>
@@ -515,12 +441,11 @@ private:
         return sink;
     }
 
-    const meridian_plugin_descriptor& descriptor_;
     const meridian_store_functions& functions_;
-    HostBridge bridge_;
+    Instance plugin_;
     std::shared_ptr<Refusals> refusals_;
     const uint64_t stop_timeout_us_;
-    void* instance_ = nullptr;
+    void* instance_ = nullptr;  // null after close()
     node::StoreOpening opening_;
 };
 

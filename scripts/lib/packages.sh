@@ -2,20 +2,25 @@
 
 packages_build=(
     g++ cmake ninja-build pkg-config ccache
-    libpoco-dev         # addresses, JSON of requests
+    libpoco-dev         # addresses, JSON of requests, TLS
     libsodium-dev       # signatures, hashes
     liblmdb-dev         # snapshots of the embedded store
     libsystemd-dev      # readiness and stop messages to systemd
+    libhiredis-dev libssl-dev  # transport-redis: replies of Redis; a mode of TLS that Poco has no function for
 )
 
 # What scripts/run and the lines it prints use.
 packages_run=(curl)
+
+# What scripts/run cluster uses besides.
+packages_cluster=(redis-server)
 
 packages_test=(
     libcppunit-dev librapidcheck-dev
     clang-14 libclang-rt-14-dev llvm-14  # second compiler; libFuzzer; symbols in its reports
     clang-format-14
     systemd  # systemd-analyze
+    redis-server redis-sentinel openssl  # transport-redis: its tests start their own, and make their own certificates
 )
 
 # Prints those of the named packages that are not installed.

@@ -12,10 +12,11 @@
 
 #include "base/file_descriptor.h"
 #include "base/json_writer.h"
+#include "http/request_head.h"
 #include "log.h"
 #include "net/edge_loop.h"
 #include "node/store.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::server {
 namespace {
@@ -57,7 +58,7 @@ void begin_backup(EdgeLoop& edge, const HttpRequest& request, std::function<void
         return answer(error_response(403, "forbidden", "expected an admin token and a client on the node's machine"));
     }
     std::string name = name_of_time(edge.wall_ms());
-    if (const auto given = query_value(request.query, "name")) {
+    if (const auto given = http::query_value(request.query, "name")) {
         name = percent_decode(*given).value_or("");
         if (!is_backup_name(name)) {
             return answer(error_response(400, "invalid_name", "name: expected [A-Za-z0-9._-]{1,64}, no dot in front"));

@@ -6,14 +6,17 @@
 #include <charconv>
 
 #include "api/backup_api.h"
+#include "api/cluster_api.h"
 #include "api/drift.h"
 #include "api/merged_delta.h"
 #include "api/token_api.h"
 #include "base/json_writer.h"
+#include "cluster/cluster.h"
+#include "http/request_head.h"
 #include "metrics/metrics_page.h"
 #include "net/edge_loop.h"
 #include "net/websocket_connection.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 #include "wire/client_delta_codec.h"
 #include "wire/op_codec.h"
 
@@ -151,7 +154,7 @@ struct QueryNumber {
     std::optional<uint64_t> number;
 };
 QueryNumber query_number(const std::string& query, std::string_view name) {
-    const auto text = query_value(query, name);
+    const auto text = http::query_value(query, name);
     if (!text) return {};
     uint64_t value = 0;
     const auto parsed = std::from_chars(text->data(), text->data() + text->size(), value);
@@ -232,7 +235,7 @@ HttpResponse state_response(const node::StateOutcome& outcome) {
 }
 
 void get_sync(const Exchange& exchange, HttpRequest& request) {
-    if (const auto since = query_value(request.query, "since")) {
+    if (const auto since = http::query_value(request.query, "since")) {
         const auto text = percent_decode(*since);
         const auto clock = text ? base64url_decode(*text) : std::nullopt;
         if (!clock) return exchange.answer(error_response(400, "invalid since parameter", "invalid since parameter"));
@@ -298,7 +301,11 @@ void end_sessions(const Exchange& exchange, HttpRequest& request) {
     if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
         return exchange.answer(error_response(400, "invalid client_id", "invalid client_id"));
     }
-    const bool found = exchange.edge.end_sessions(claims.namespace_name, client_id);
+    bool found = exchange.edge.end_sessions(claims.namespace_name, client_id);
+    if (Cluster* cluster = exchange.edge.shared().cluster) {
+        cluster->revoke_sessions({claims.namespace_name, client_id});
+        found = true;  // on whichever node it is, if there is one
+    }
     JsonWriter json;
     json.begin_object();
     json.key("client_id");
@@ -348,8 +355,15 @@ void handle_request(EdgeLoop& edge, HttpRequest request) {
             return exchange.answer(json_response(R"({"status":"ok"})"));
         case Route::health_ready:
             return exchange.answer(health_ready(edge));
+        case Route::health_converged:
+            return exchange.answer(converged_response(edge));
         case Route::backup:
             return back_up(exchange, request);
+        case Route::cluster_status:
+            return exchange.answer(cluster_status_response(edge, request));
+        case Route::cluster_digests:
+            return cluster_digests(edge, request,
+                                   [exchange](HttpResponse response) { exchange.answer(std::move(response)); });
         case Route::metrics:
             return exchange.answer(metrics(edge, request));
         case Route::crdt_value:

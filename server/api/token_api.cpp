@@ -11,7 +11,7 @@
 
 #include "base/json_writer.h"
 #include "base/utf8.h"
-#include "protocol/http_head.h"
+#include "http/message_head.h"
 
 namespace meridian::server {
 namespace {
@@ -144,9 +144,9 @@ TokenRequest request_of(const Poco::Dynamic::Var& parsed) {
 bool is_json(std::string_view content_type) {
     std::string_view type = content_type.substr(0, content_type.find(';'));
     while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
-    if (equals_ignoring_case(type, "application/json")) return true;
-    return type.size() > 17 && equals_ignoring_case(type.substr(0, 12), "application/") &&
-           equals_ignoring_case(type.substr(type.size() - 5), "+json");
+    if (http::equals_ignoring_case(type, "application/json")) return true;
+    return type.size() > 17 && http::equals_ignoring_case(type.substr(0, 12), "application/") &&
+           http::equals_ignoring_case(type.substr(type.size() - 5), "+json");
 }
 
 // The parsed body, or the answer that refuses it.

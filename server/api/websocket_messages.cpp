@@ -4,6 +4,7 @@
 
 #include "api/drift.h"
 #include "auth/token.h"
+#include "cluster/cluster.h"
 #include "net/websocket_connection.h"
 #include "wire/op_codec.h"
 
@@ -104,6 +105,8 @@ public:
             return fail(400, "awareness larger than " + std::to_string(settings.awareness_bytes) + " bytes");
         }
         if (!connection_.take_awareness_slot()) return fail(429, "too many requests");
+        if (Cluster* cluster = connection_.edge().shared().cluster)
+            cluster->publish_awareness({connection_.room().name(), claims.client_id, message.key, message.data});
         const wire::AwarenessBroadcast broadcast{claims.client_id, std::move(message.key), std::move(message.data)};
         connection_.broadcast(std::make_shared<const std::string>(wire::encode_server_message(broadcast)));
     }

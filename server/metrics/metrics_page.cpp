@@ -4,12 +4,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <limits>
 
+#include "cluster/cluster.h"
 #include "config/node_identity.h"
+#include "metrics/cluster_metrics.h"
+#include "metrics/page.h"
 #include "metrics/plugin_metrics.h"
 #include "net/edge_loop.h"
 #include "node/store.h"
@@ -17,41 +19,6 @@
 
 namespace meridian::server {
 namespace {
-
-class Page {
-public:
-    // Begins a metric: its values follow.
-    void metric(const char* name, const char* type, const char* help) {
-        name_ = std::string("meridian_") + name;
-        text_.append("# HELP ").append(name_).append(1, ' ').append(help).append(1, '\n');
-        text_.append("# TYPE ").append(name_).append(1, ' ').append(type).append(1, '\n');
-    }
-    void value(uint64_t value, const std::string& labels = {}) { line(std::to_string(value), labels); }
-    void value(double value, const std::string& labels = {}) {
-        char digits[40];
-        std::snprintf(digits, sizeof digits, "%.17g", value);
-        line(digits, labels);
-    }
-    void counter(const char* name, const char* help, uint64_t count) {
-        metric(name, "counter", help);
-        value(count);
-    }
-    void gauge(const char* name, const char* help, uint64_t level) {
-        metric(name, "gauge", help);
-        value(level);
-    }
-    std::string take() { return std::move(text_); }
-
-private:
-    void line(const std::string& digits, const std::string& labels) {
-        text_.append(name_);
-        if (!labels.empty()) text_.append(1, '{').append(labels).append(1, '}');
-        text_.append(1, ' ').append(digits).append(1, '\n');
-    }
-
-    std::string text_;
-    std::string name_;
-};
 
 template <class Member>
 uint64_t sum(const EdgeShared& shared, Member member) {
@@ -189,6 +156,7 @@ std::string metrics_page(const EdgeShared& shared) {
     add_node(page, shared);
     add_store(page, shared);
     add_edge(page, shared);
+    if (shared.cluster != nullptr) add_cluster(page, shared.cluster->status());
     add_plugins(page, *shared.plugin_metrics);
     add_process(page);
     return page.take();

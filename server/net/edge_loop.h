@@ -30,6 +30,7 @@
 
 namespace meridian::server {
 
+class Cluster;
 class EdgeLoop;
 class PluginMetrics;
 
@@ -46,6 +47,7 @@ struct EdgeShared {
     const SigningKey& signing_key;
     node::Node* node = nullptr;
     node::Store* store = nullptr;
+    Cluster* cluster = nullptr;  // null: a node alone
     const PluginMetrics* plugin_metrics = nullptr;
     std::vector<EdgeLoop*> loops;
     std::atomic<bool> draining{false};

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "protocol/cors.h"
+#include "protocol/percent.h"
 
 namespace meridian::server {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 constexpr uint64_t linger_us = 2'000'000;
 constexpr size_t input_capacity_kept = 4096;
 
-std::string_view bearer_token(const RequestHead& head) {
+std::string_view bearer_token(const http::RequestHead& head) {
     const auto header = head.header("authorization");
     if (header && header->substr(0, 7) == "Bearer ") return header->substr(7);
     return {};
@@ -32,13 +33,13 @@ bool is_own_peer(int fd) {
 }
 
 // Somebody on this machine, as far as can be seen: what a proxy passes on is not, so its headers are looked for.
-bool is_local(int fd, const RequestHead& head) {
+bool is_local(int fd, const http::RequestHead& head) {
     for (const char* name : {"forwarded", "x-real-ip", "cf-connecting-ip", "via"}) {
         if (head.header(name)) return false;
     }
     constexpr std::string_view prefix = "x-forwarded-";
-    for (const HeaderField& field : head.headers) {
-        if (equals_ignoring_case(field.name.substr(0, prefix.size()), prefix)) return false;
+    for (const http::HeaderField& field : head.headers) {
+        if (http::equals_ignoring_case(field.name.substr(0, prefix.size()), prefix)) return false;
     }
     sockaddr_storage address{};
     socklen_t size = sizeof address;
@@ -57,11 +58,11 @@ bool is_answer_of_any_size(Route route) {
     return route == Route::crdt_value || route == Route::crdt_sync || route == Route::metrics;
 }
 
-std::string text_header(const RequestHead& head, std::string_view name) {
+std::string text_header(const http::RequestHead& head, std::string_view name) {
     return std::string(head.header(name).value_or(""));
 }
 
-UpgradeHeaders upgrade_headers(const RequestHead& head, const std::string& configured_form) {
+UpgradeHeaders upgrade_headers(const http::RequestHead& head, const std::string& configured_form) {
     UpgradeHeaders upgrade;
     upgrade.connection_upgrade = head.header_has_token("connection", "upgrade");
     upgrade.upgrade_websocket = head.header_has_token("upgrade", "websocket");
@@ -70,7 +71,7 @@ UpgradeHeaders upgrade_headers(const RequestHead& head, const std::string& confi
     // client-api.md section 11.5: the Python client alone names its library, and it alone needs string keys.
     const bool python = head.header("user-agent").value_or("").find("websockets/") != std::string_view::npos;
     bool strings = configured_form == "auto" ? python : configured_form == "string";
-    if (const auto asked = query_value(head.query, "keys")) {
+    if (const auto asked = http::query_value(head.query, "keys")) {
         if (*asked == "string") strings = true;
         if (*asked == "integer") strings = false;
     }
@@ -147,10 +148,11 @@ void HttpConnection::count_input() {
 // Returns whether there may be more to do.
 bool HttpConnection::take_head() {
     if (input_.empty()) return false;
-    HeadResult result = parse_request_head(input_, {edge_.settings().http_head_bytes, edge_.settings().http_headers});
-    if (result.state == HeadResult::State::incomplete) return false;
+    http::HeadResult result =
+        http::parse_request_head(input_, {edge_.settings().http_head_bytes, edge_.settings().http_headers});
+    if (result.state == http::HeadResult::State::incomplete) return false;
     add_answer();
-    if (result.state == HeadResult::State::refused) {
+    if (result.state == http::HeadResult::State::refused) {
         answer_now(error_response(result.status, "malformed_request", result.message), true);
         return false;
     }
@@ -166,7 +168,7 @@ HttpConnection::Answer& HttpConnection::add_answer() {
     return answers_.emplace_back();
 }
 
-void HttpConnection::begin_request(const RequestHead& head) {
+void HttpConnection::begin_request(const http::RequestHead& head) {
     Answer& answer = answers_.back();
     answer.head_only = head.method == "HEAD";
     answer.http_1_0 = head.http_1_0;
@@ -195,7 +197,7 @@ void HttpConnection::begin_request(const RequestHead& head) {
         std::string_view token = bearer_token(head);
         std::string from_query;
         if (token.empty()) {
-            const auto raw = query_value(head.query, "token");
+            const auto raw = http::query_value(head.query, "token");
             from_query = raw ? percent_decode(*raw).value_or(std::string(*raw)) : "";
             token = from_query;
         }
@@ -228,7 +230,7 @@ void HttpConnection::begin_request(const RequestHead& head) {
     request->op_signature = text_header(head, "x-meridian-op-signature");
     request_ = std::move(request);
     if (head.chunked) {
-        chunked_ = std::make_unique<ChunkedBody>(edge_.settings().http_body_bytes);
+        chunked_ = std::make_unique<http::ChunkedBody>(edge_.settings().http_body_bytes);
     } else {
         body_rest_ = head.content_length.value_or(0);
     }
@@ -236,7 +238,8 @@ void HttpConnection::begin_request(const RequestHead& head) {
 }
 
 // Needs no token: it tells nothing of what is stored, and a browser's preflight has none.
-HttpResponse HttpConnection::options_response(const RequestHead& head, const std::optional<RoutedPath>& path) const {
+HttpResponse HttpConnection::options_response(const http::RequestHead& head,
+                                              const std::optional<RoutedPath>& path) const {
     if (!path && head.path != "*") return error_response(404, "not_found", "no such path");
     const std::string methods = path ? allowed_methods(path->route) : "GET, HEAD, POST, DELETE, OPTIONS";
     HttpResponse response;
@@ -248,16 +251,16 @@ HttpResponse HttpConnection::options_response(const RequestHead& head, const std
 bool HttpConnection::take_body() {
     if (chunked_) {
         std::string_view rest = input_;
-        const ChunkedBody::State state = chunked_->feed(rest);
+        const http::ChunkedBody::State state = chunked_->feed(rest);
         input_.erase(0, input_.size() - rest.size());
-        if (state == ChunkedBody::State::more) return false;
-        if (state == ChunkedBody::State::too_large) {
+        if (state == http::ChunkedBody::State::more) return false;
+        if (state == http::ChunkedBody::State::too_large) {
             answer_now(
                 error_response(413, "body_too_large", "Failed to buffer the request body: length limit exceeded"),
                 true);
             return false;
         }
-        if (state == ChunkedBody::State::malformed) {
+        if (state == http::ChunkedBody::State::malformed) {
             answer_now(error_response(400, "malformed_request", "malformed chunked body"), true);
             return false;
         }

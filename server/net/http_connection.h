@@ -15,11 +15,11 @@
 #include <optional>
 #include <string>
 
+#include "http/chunked_body.h"
+#include "http/request_head.h"
 #include "net/connection.h"
 #include "net/edge_loop.h"
 #include "net/output_queue.h"
-#include "protocol/chunked_body.h"
-#include "protocol/http_head.h"
 
 namespace meridian::server {
 
@@ -61,8 +61,8 @@ private:
     bool take_head();
     bool take_body();
     // Checks the token and decides what the request is. Nothing if it has been answered already.
-    void begin_request(const RequestHead& head);
-    HttpResponse options_response(const RequestHead& head, const std::optional<RoutedPath>& path) const;
+    void begin_request(const http::RequestHead& head);
+    HttpResponse options_response(const http::RequestHead& head, const std::optional<RoutedPath>& path) const;
     void finish_request();
     Answer& add_answer();
     // Answers the newest request at once; `close`: nothing further can be read from this connection.
@@ -94,7 +94,7 @@ private:
     uint64_t first_number_ = 0;             // of answers_.front()
     std::unique_ptr<HttpRequest> request_;  // being read
     std::optional<uint64_t> body_rest_;     // bytes still to come of a body with a length
-    std::unique_ptr<ChunkedBody> chunked_;
+    std::unique_ptr<http::ChunkedBody> chunked_;
     std::optional<HttpResponse> grant_;  // of the upgrade, until earlier answers are out
     uint64_t phase_since_us_;            // start of the phase; in `head`, of the idle time or of the first byte
     uint64_t lingering_since_us_ = 0;    // when the client last received something while lingering

@@ -1,7 +1,7 @@
 #include "net/http_message.h"
 
 #include "base/json_writer.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::server {
 namespace {
@@ -39,8 +39,8 @@ std::optional<RoutedPath> route_path(std::string_view path) {
     RoutedPath routed;
     if (segments.size() == 2 && segments[0] == "health") {
         if (segments[1] == "live") return routed;
-        if (segments[1] != "ready") return std::nullopt;
-        routed.route = Route::health_ready;
+        if (segments[1] != "ready" && segments[1] != "converged") return std::nullopt;
+        routed.route = segments[1] == "ready" ? Route::health_ready : Route::health_converged;
         return routed;
     }
     if (segments.size() == 1 && segments[0] == "metrics") {
@@ -49,6 +49,11 @@ std::optional<RoutedPath> route_path(std::string_view path) {
     }
     if (segments.size() == 2 && segments[0] == "v1" && segments[1] == "backup" && path.back() != '/') {
         routed.route = Route::backup;
+        return routed;
+    }
+    if (segments.size() >= 2 && segments[0] == "v1" && segments[1] == "cluster" && path.back() != '/') {
+        if (segments.size() > 3 || (segments.size() == 3 && segments[2] != "digests")) return std::nullopt;
+        routed.route = segments.size() == 2 ? Route::cluster_status : Route::cluster_digests;
         return routed;
     }
     // A trailing slash after the last segment names another path.
@@ -88,7 +93,7 @@ bool is_method_allowed(Route route, std::string_view method) {
 }
 
 bool needs_token(Route route) {
-    return route != Route::health_live && route != Route::health_ready;
+    return route != Route::health_live && route != Route::health_ready && route != Route::health_converged;
 }
 
 HttpResponse error_response(int status, std::string_view code, std::string_view message) {

@@ -17,8 +17,11 @@ namespace meridian::server {
 enum class Route : uint8_t {
     health_live,
     health_ready,
+    health_converged,
     metrics,
     backup,
+    cluster_status,
+    cluster_digests,
     crdt_value,
     crdt_ops,
     crdt_sync,

@@ -28,7 +28,7 @@ void for_each_member(std::string_view list, Visit visit) {
 }
 
 bool is_own_header(std::string_view name) {
-    return equals_ignoring_case(name.substr(0, own_prefix.size()), own_prefix) &&
+    return http::equals_ignoring_case(name.substr(0, own_prefix.size()), own_prefix) &&
            std::all_of(name.begin(), name.end(), [](char c) {
                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
            });
@@ -51,14 +51,14 @@ std::string cors_headers(std::string_view allowed, std::optional<std::string_vie
     return lines.append("\r\naccess-control-expose-headers: allow, retry-after\r\n");
 }
 
-std::string preflight_headers(std::string_view allowed, const RequestHead& head, std::string_view methods) {
+std::string preflight_headers(std::string_view allowed, const http::RequestHead& head, std::string_view methods) {
     const auto origin = head.header("origin");
     if (allowed.empty() || !origin || !head.header("access-control-request-method")) return {};
     if (!is_origin_allowed(allowed, *origin)) return {};
     std::string lines = "access-control-allow-methods: ";
     lines.append(methods).append("\r\naccess-control-allow-headers: ").append(request_headers);
     for_each_member(head.header("access-control-request-headers").value_or(""), [&lines](std::string_view name) {
-        if (is_own_header(name) && !equals_ignoring_case(name, signature_header)) lines.append(", ").append(name);
+        if (is_own_header(name) && !http::equals_ignoring_case(name, signature_header)) lines.append(", ").append(name);
     });
     return lines.append("\r\naccess-control-max-age: ").append(max_age_s).append("\r\n");
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/http_head.h"
+#include "http/request_head.h"
 
 namespace meridian::server {
 
@@ -19,6 +19,6 @@ std::string cors_headers(std::string_view allowed, std::optional<std::string_vie
 
 // Further lines for the answer to OPTIONS, if it asks for a later request (a preflight) of an allowed origin.
 // `methods`: what the path takes, as for `Allow`.
-std::string preflight_headers(std::string_view allowed, const RequestHead& head, std::string_view methods);
+std::string preflight_headers(std::string_view allowed, const http::RequestHead& head, std::string_view methods);
 
 }  // namespace meridian::server

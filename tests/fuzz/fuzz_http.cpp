@@ -3,14 +3,16 @@
 #include <string>
 
 #include "fuzz_check.h"
-#include "protocol/chunked_body.h"
-#include "protocol/http_head.h"
+#include "http/chunked_body.h"
+#include "http/request_head.h"
+#include "protocol/percent.h"
 
+using namespace meridian::http;
 using namespace meridian::server;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view input(reinterpret_cast<const char*>(data), size);
-    const HttpHeadLimits limits{2048, 20};
+    const HeadLimits limits{2048, 20};
     const HeadResult result = parse_request_head(input, limits);
     if (result.state != HeadResult::State::complete) return 0;
     meridian::fuzz::require(result.size <= size && result.size <= limits.bytes_max + 4,

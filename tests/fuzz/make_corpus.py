@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes the seed corpora of the fuzz targets from tests/data/vectors.
 
-    tests/fuzz/make_corpus.py [path of make_key_corpus, which the fuzz preset builds]
+    tests/fuzz/make_corpus.py [directory of make_key_corpus and make_cluster_corpus, which the fuzz preset builds]
 
-Rewrites tests/fuzz/corpus/<target>/. Without the program the corpora of key_delta and snapshot stay as they are.
+Rewrites tests/fuzz/corpus/<target>/. Without the programs the corpora of key_delta, snapshot, envelope and
+cluster_message stay as they are.
 """
 import json
 import pathlib
@@ -66,8 +67,16 @@ write("client_delta", deltas)
 write("client_message", client)
 write("server_message", server)
 write("json", values)
-if len(sys.argv) > 1:
-    for target in ("key_delta", "snapshot"):
+
+
+def run(program, inputs, targets):
+    for target in targets:
         shutil.rmtree(corpus / target, ignore_errors=True)
         (corpus / target).mkdir(parents=True)
-    subprocess.run([sys.argv[1], corpus / "op", corpus / "key_delta", corpus / "snapshot"], check=True)
+    subprocess.run([program, *(corpus / name for name in inputs + targets)], check=True)
+
+
+if len(sys.argv) > 1:
+    programs = pathlib.Path(sys.argv[1])
+    run(programs / "make_key_corpus", ["op"], ["key_delta", "snapshot"])
+    run(programs / "make_cluster_corpus", [], ["envelope", "cluster_message"])

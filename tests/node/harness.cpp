@@ -8,8 +8,8 @@
 
 namespace meridian::node {
 
-Harness::Harness(uint64_t seed, NodeLimits node_limits, size_t shards)
-    : world(seed), limits(std::move(node_limits)), shard_count_(shards) {
+Harness::Harness(uint64_t seed, NodeLimits node_limits, size_t shards, uint64_t node_id, bool replicated)
+    : world(seed), limits(std::move(node_limits)), shard_count_(shards), node_id_(node_id), replicated_(replicated) {
     open();
 }
 
@@ -27,7 +27,8 @@ void Harness::open() {
         lanes.push_back(lanes_.back());
     }
     std::optional<std::string> opened;
-    node = Node::open({7, limits}, *store, world, world, lanes, world.make_lane(),
+    node = Node::open({node_id_, limits, replicated_ ? &world.make_lane() : nullptr}, *store, world, world, lanes,
+                      world.make_lane(),
                       [&](const Result<void>& result) { opened = result ? "" : result.error().message; });
     CPPUNIT_ASSERT(world.run_until([&] { return opened.has_value(); }));
     CPPUNIT_ASSERT_EQUAL(std::string(), *opened);

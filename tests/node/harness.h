@@ -25,7 +25,9 @@ struct Seen {
 
 class Harness : private RoomListener {
 public:
-    explicit Harness(uint64_t seed, NodeLimits node_limits = {}, size_t shards = 2);
+    // `replicated`: the node takes part in a cluster; its replication lane is one of the world's.
+    explicit Harness(uint64_t seed, NodeLimits node_limits = {}, size_t shards = 2, uint64_t node_id = 7,
+                     bool replicated = false);
     ~Harness() override;
 
     // A new node on the same disk. `clean`: stop() first; otherwise power is lost.
@@ -63,6 +65,8 @@ private:
     void on_lane(const std::string& ns, std::function<void(Shard&)> call);
 
     const size_t shard_count_;
+    const uint64_t node_id_;
+    const bool replicated_;
     std::vector<simulation::SimulatedLane*> lanes_;
 };
 

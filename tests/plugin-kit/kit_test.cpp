@@ -1,11 +1,8 @@
 // The conformance kit over stores that are broken in one way each: every check must be able to fail, and a store
 // without a defect must pass.
 #include <cppunit/extensions/HelperMacros.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -14,51 +11,10 @@
 #include <vector>
 
 #include "expectations.h"
+#include "kit_run.h"
 
 namespace meridian::test {
 namespace {
-
-struct KitRun {
-    int exit_status = -1;
-    std::set<std::string> passed;
-    std::set<std::string> failed;
-    std::set<std::string> skipped;
-    std::string output;
-};
-
-std::string quoted(const std::string& word) {
-    std::string out = "'";
-    for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return out + "'";
-}
-
-// What follows "ok N - ", up to a directive.
-std::string name_in(const std::string& line) {
-    const size_t begin = line.find(" - ") + 3;
-    return line.substr(begin, line.find(" # SKIP") - begin);
-}
-
-KitRun run_kit(const std::vector<std::string>& arguments) {
-    std::string command = quoted(KIT);
-    for (const std::string& argument : arguments) command += " " + quoted(argument);
-    KitRun run;
-    FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
-    CPPUNIT_ASSERT(pipe != nullptr);
-    char line[4096];
-    while (std::fgets(line, sizeof line, pipe) != nullptr) {
-        run.output += line;
-        line[std::strcspn(line, "\n")] = '\0';
-        const std::string text = line;
-        if (text.rfind("not ok ", 0) == 0) {
-            run.failed.insert(name_in(text));
-        } else if (text.rfind("ok ", 0) == 0) {
-            (text.find(" # SKIP") == std::string::npos ? run.passed : run.skipped).insert(name_in(text));
-        }
-    }
-    const int status = ::pclose(pipe);
-    run.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-    return run;
-}
 
 // Those of the extension of shared stores, and the checks that they must fail.
 const std::map<std::string, std::string> shared_defects = {
@@ -68,23 +24,6 @@ const std::map<std::string, std::string> shared_defects = {
     {"locks-for-ever", "a lock ends at its deadline"},
     {"tells-nobody", "others are told of a commit"},
 };
-
-std::vector<std::string> all_checks() {
-    FILE* const pipe = ::popen((quoted(KIT) + " --list").c_str(), "r");
-    CPPUNIT_ASSERT(pipe != nullptr);
-    std::vector<std::string> names;
-    char line[512];
-    while (std::fgets(line, sizeof line, pipe) != nullptr) names.emplace_back(line, std::strcspn(line, "\n"));
-    CPPUNIT_ASSERT_EQUAL(0, ::pclose(pipe));
-    CPPUNIT_ASSERT(!names.empty());
-    return names;
-}
-
-std::string joined(const std::set<std::string>& names) {
-    std::string out;
-    for (const std::string& name : names) out += "\n  " + name;
-    return out;
-}
 
 class KitTest : public CppUnit::TestFixture {
     CPPUNIT_TEST_SUITE(KitTest);
@@ -96,7 +35,6 @@ class KitTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(fails_defects_of_the_descriptor);
     CPPUNIT_TEST(fails_defects_of_shared_stores);
     CPPUNIT_TEST(survives_a_plugin_that_crashes_or_hangs);
-    CPPUNIT_TEST(says_that_it_does_not_cover_transports);
     CPPUNIT_TEST(refuses_what_it_cannot_test);
     CPPUNIT_TEST_SUITE_END();
 
@@ -202,13 +140,6 @@ public:
         CPPUNIT_ASSERT_EQUAL_MESSAGE(hung.output, 1, hung.exit_status);
         CPPUNIT_ASSERT_MESSAGE(
             hung.output, hung.output.find("no end within 1000 ms, while submitting scan_due") != std::string::npos);
-    }
-
-    void says_that_it_does_not_cover_transports() {
-        const auto run = run_kit({TRANSPORT_PATH});
-        CPPUNIT_ASSERT_EQUAL_MESSAGE(run.output, 0, run.exit_status);
-        CPPUNIT_ASSERT_MESSAGE(run.output, run.passed.count("its descriptor is complete") == 1);
-        CPPUNIT_ASSERT_MESSAGE(run.output, run.skipped.count("the contract of transports") == 1);
     }
 
     void refuses_what_it_cannot_test() {

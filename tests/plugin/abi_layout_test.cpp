@@ -1,4 +1,4 @@
-// The layout of every struct of plugin.h, as ABI 0.1 has it. A plug-in that was built with it reads and writes these
+// The layout of every struct of plugin.h, as ABI 0.2 has it. A plug-in that was built with it reads and writes these
 // bytes: whoever changes a line here changes MERIDIAN_ABI_MINOR as well (docs/ABI-POLICY.md).
 #include <cppunit/extensions/HelperMacros.h>
 
@@ -13,7 +13,7 @@
 namespace {
 
 constexpr uint32_t table_major = 0;
-constexpr uint32_t table_minor = 1;
+constexpr uint32_t table_minor = 2;
 
 // "name size: field@offset+size ...", a struct from the start of a line to the next that does not begin with a blank.
 const char* const table = R"(
@@ -55,10 +55,13 @@ meridian_shared_store_functions 40: struct_size@0+4 reserved@4+4 lock_group@8+8 
     abort_locked@24+8 watch@32+8
 meridian_transport_sink 56: struct_size@0+4 reserved@4+4 context@8+8 deliver@16+8 gap@24+8 up@32+8 down@40+8
     writable@48+8
+meridian_transport_node 32: struct_size@0+4 reserved@4+4 node_id@8+8 node_name@16+16
 meridian_publish_sink 24: struct_size@0+4 reserved@4+4 context@8+8 done@16+8
 meridian_reply_sink 24: struct_size@0+4 reserved@4+4 context@8+8 done@16+8
-meridian_transport_functions 72: struct_size@0+4 reserved@4+4 start@8+8 message_bytes_max@16+8 publish@24+8
-    send@32+8 request@40+8 cancel@48+8 reply@56+8 resume@64+8
+meridian_transport_link 56: struct_size@0+4 state@4+4 address@8+16 error@24+16 queued_messages@40+8
+    queued_bytes@48+8
+meridian_transport_functions 88: struct_size@0+4 reserved@4+4 start@8+8 message_bytes_max@16+8 address@24+8
+    links@32+8 publish@40+8 send@48+8 request@56+8 cancel@64+8 reply@72+8 resume@80+8
 meridian_plugin_descriptor 200: identity@0+96 struct_size@96+4 capabilities@100+4 licence@104+8 summary@112+8
     required_extensions@120+8 config_keys@128+8 config_key_count@136+8 create@144+8 reconfigure@152+8
     stop@160+8 destroy@168+8 get_extension@176+8 store@184+8 transport@192+8
@@ -169,15 +172,23 @@ std::string present_layout() {
         << FIELD(meridian_transport_sink, context) << FIELD(meridian_transport_sink, deliver)
         << FIELD(meridian_transport_sink, gap) << FIELD(meridian_transport_sink, up)
         << FIELD(meridian_transport_sink, down) << FIELD(meridian_transport_sink, writable) << "\n";
+    out << "meridian_transport_node " << sizeof(meridian_transport_node) << ":"
+        << FIELD(meridian_transport_node, struct_size) << FIELD(meridian_transport_node, reserved)
+        << FIELD(meridian_transport_node, node_id) << FIELD(meridian_transport_node, node_name) << "\n";
     out << "meridian_publish_sink " << sizeof(meridian_publish_sink) << ":" << FIELD(meridian_publish_sink, struct_size)
         << FIELD(meridian_publish_sink, reserved) << FIELD(meridian_publish_sink, context)
         << FIELD(meridian_publish_sink, done) << "\n";
     out << "meridian_reply_sink " << sizeof(meridian_reply_sink) << ":" << FIELD(meridian_reply_sink, struct_size)
         << FIELD(meridian_reply_sink, reserved) << FIELD(meridian_reply_sink, context)
         << FIELD(meridian_reply_sink, done) << "\n";
+    out << "meridian_transport_link " << sizeof(meridian_transport_link) << ":"
+        << FIELD(meridian_transport_link, struct_size) << FIELD(meridian_transport_link, state)
+        << FIELD(meridian_transport_link, address) << FIELD(meridian_transport_link, error)
+        << FIELD(meridian_transport_link, queued_messages) << FIELD(meridian_transport_link, queued_bytes) << "\n";
     out << "meridian_transport_functions " << sizeof(meridian_transport_functions) << ":"
         << FIELD(meridian_transport_functions, struct_size) << FIELD(meridian_transport_functions, reserved)
         << FIELD(meridian_transport_functions, start) << FIELD(meridian_transport_functions, message_bytes_max)
+        << FIELD(meridian_transport_functions, address) << FIELD(meridian_transport_functions, links)
         << FIELD(meridian_transport_functions, publish) << FIELD(meridian_transport_functions, send)
         << FIELD(meridian_transport_functions, request) << FIELD(meridian_transport_functions, cancel)
         << FIELD(meridian_transport_functions, reply) << FIELD(meridian_transport_functions, resume) << "\n";

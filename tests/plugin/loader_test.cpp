@@ -33,6 +33,7 @@ class LoaderTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(refuses_an_undefined_symbol);
     CPPUNIT_TEST(refuses_a_descriptor_that_differs_from_the_note);
     CPPUNIT_TEST(refuses_a_descriptor_without_functions);
+    CPPUNIT_TEST(refuses_a_transport_that_lacks_a_function);
     CPPUNIT_TEST(loads_two_files_one_after_the_other);
     CPPUNIT_TEST(survives_any_changed_byte_of_the_elf_headers);
     CPPUNIT_TEST_SUITE_END();
@@ -112,7 +113,7 @@ public:
         CPPUNIT_ASSERT(at != std::string::npos);
         bytes[at + 12 + offsetof(meridian_identity, abi_major)] = 7;
         write_file(copy_, bytes);
-        must_refuse({"ABI 7.1", "this host has 0.1"});
+        must_refuse({"ABI 7.2", "this host has 0.2"});
         CPPUNIT_ASSERT(std::getenv("MERIDIAN_TEST_TINY_LOADED") == nullptr);
         // The same file with the right version does run its code.
         make_copy(TINY_PLAIN_PATH);
@@ -215,6 +216,26 @@ public:
     void refuses_a_descriptor_without_functions() {
         make_copy(TINY_PLAIN_PATH);
         must_refuse({"lacks 'create'"});
+    }
+
+    void refuses_a_transport_that_lacks_a_function() {
+        const auto copy_lacking = [this](const std::string& function) {
+            make_copy(LACKING_TRANSPORT_PATH);
+            ::setenv("MERIDIAN_TEST_LACKS", function.c_str(), 1);
+        };
+        for (const std::string function : {"start", "message_bytes_max", "address", "links", "publish", "resume",
+                                           "send", "request", "cancel", "reply"}) {
+            copy_lacking(function);
+            must_refuse({"its descriptor lacks 'transport." + function + "'"}, plugin::Kind::transport);
+        }
+        copy_lacking("size");
+        must_refuse({"its transport functions have 80 bytes, expected at least 88"}, plugin::Kind::transport);
+        for (const std::string complete : {"nothing", "unicast", "requests"}) {
+            copy_lacking(complete);
+            const auto loaded = plugin::load_plugin(copy_, {}, plugin::Kind::transport);
+            CPPUNIT_ASSERT_MESSAGE(complete + (loaded ? "" : loaded.error().message), loaded.ok());
+        }
+        ::unsetenv("MERIDIAN_TEST_LACKS");
     }
 
     void loads_two_files_one_after_the_other() {

@@ -70,6 +70,9 @@ class ConfigTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(malformed_signing_key_is_refused_without_showing_it);
     CPPUNIT_TEST(variables_of_missing_features_are_warned_about_once);
     CPPUNIT_TEST(dump_hides_secrets_and_reads_back);
+    CPPUNIT_TEST(transports_come_from_sections_and_from_variables);
+    CPPUNIT_TEST(transport_sections_are_checked);
+    CPPUNIT_TEST(cluster_settings_are_checked);
     CPPUNIT_TEST(node_id_is_derived_as_the_vectors_say);
     CPPUNIT_TEST_SUITE_END();
 
@@ -207,37 +210,15 @@ class ConfigTest : public CppUnit::TestFixture {
     }
 
     void variables_of_missing_features_are_warned_about_once() {
-        const auto settings = load("", {{"REDIS_URL", "redis://x"}, {"S3_BUCKET", ""}});
+        const auto settings = load("", {{"DATABASE_URL", "postgres://x"}, {"S3_BUCKET", ""}});
         CPPUNIT_ASSERT_EQUAL(size_t{1}, settings->warnings.size());
-        assert_contains(settings->warnings[0], "REDIS_URL");
+        assert_contains(settings->warnings[0], "DATABASE_URL");
         // All of cluster-and-storage.md section 2.1 but those that have a setting.
         std::vector<std::pair<std::string, std::string>> all;
-        for (const char* name : {"DATABASE_URL",
-                                 "REDIS_URL",
-                                 "MERIDIAN_PEERS",
-                                 "MERIDIAN_INTERNAL_BIND",
-                                 "MERIDIAN_ANTI_ENTROPY_SECS",
-                                 "MERIDIAN_WEBHOOK_URL",
-                                 "MERIDIAN_WEBHOOK_SECRET",
-                                 "PG_SYNC_DATABASE_URL",
-                                 "MERIDIAN_WAL_CONNSTR",
-                                 "MERIDIAN_WAL_SLOT",
-                                 "MERIDIAN_WAL_PUB",
-                                 "S3_BUCKET",
-                                 "S3_KEY_PREFIX",
-                                 "S3_REGION",
-                                 "S3_ENDPOINT",
-                                 "WAL_SEGMENT_SIZE",
-                                 "RUST_LOG",
-                                 "MERIDIAN_CLUSTER_TRANSPORT",
-                                 "MERIDIAN_CLUSTER_ID",
-                                 "MERIDIAN_CLUSTER_SECRET",
-                                 "MERIDIAN_CLUSTER_AUTH",
-                                 "MERIDIAN_LEGACY_STORE",
-                                 "MERIDIAN_LEGACY_PULL",
-                                 "MERIDIAN_CLUSTER_REDIS_URL",
-                                 "MERIDIAN_STARTUP_CATCHUP_SECS",
-                                 "MERIDIAN_MAX_DELTA_BYTES"})
+        for (const char* name : {"DATABASE_URL", "MERIDIAN_WEBHOOK_URL", "MERIDIAN_WEBHOOK_SECRET",
+                                 "PG_SYNC_DATABASE_URL", "MERIDIAN_WAL_CONNSTR", "MERIDIAN_WAL_SLOT",
+                                 "MERIDIAN_WAL_PUB", "S3_BUCKET", "S3_KEY_PREFIX", "S3_REGION", "S3_ENDPOINT",
+                                 "WAL_SEGMENT_SIZE", "RUST_LOG", "MERIDIAN_LEGACY_STORE", "MERIDIAN_LEGACY_PULL"})
             all.emplace_back(name, "1");
         const auto warned = load("", all);
         CPPUNIT_ASSERT_EQUAL(all.size(), warned->warnings.size());
@@ -254,7 +235,8 @@ class ConfigTest : public CppUnit::TestFixture {
         const auto settings = load("[server]\nsigning_key = " + key +
                                    "\nbind = 127.0.0.1:77\n[limits]\nconnections = 12\n"
                                    "[store]\nshown = \" a\"\nhidden = hunter2\n");
-        const std::string dump = dump_settings(*settings, [](const std::string& name) { return name == "shown"; });
+        const std::string dump =
+            dump_settings(*settings, [](const TransportEntry*, const std::string& name) { return name == "shown"; });
         CPPUNIT_ASSERT(dump.find(key) == std::string::npos);
         const auto again = load(dump);
         CPPUNIT_ASSERT(again.ok());
@@ -265,6 +247,86 @@ class ConfigTest : public CppUnit::TestFixture {
         CPPUNIT_ASSERT(dump.find("hunter2") == std::string::npos);
         assert_contains(dump, "# hidden = (hidden)\n");
         CPPUNIT_ASSERT(dump_settings(*settings).find("\" a\"") == std::string::npos);
+    }
+
+    // "name:plugin" of each transport.
+    static std::string transports(const meridian::Result<Settings>& settings) {
+        if (!settings) return settings.error().message;
+        std::string out;
+        for (const TransportEntry& each : settings->transports)
+            out += (out.empty() ? "" : " ") + each.name + ":" + each.plugin;
+        return out;
+    }
+
+    void transports_come_from_sections_and_from_variables() {
+        CPPUNIT_ASSERT_EQUAL(std::string(), transports(load("")));
+        CPPUNIT_ASSERT_EQUAL(std::string("redis:transport-redis"), transports(load("", {{"REDIS_URL", "redis://h"}})));
+        CPPUNIT_ASSERT_EQUAL(std::string(), transports(load("", {{"REDIS_URL", ""}, {"MERIDIAN_PEERS", ""}})));
+        CPPUNIT_ASSERT_EQUAL(std::string("redis:transport-redis http:transport-http"),
+                             transports(load("", {{"REDIS_URL", "redis://h"}, {"MERIDIAN_PEERS", "http://a:1"}})));
+        // A section of the plug-in takes the place of the variable.
+        const std::string section = "[transport eu]\nplugin = transport-redis\nurl = redis://eu\n";
+        const auto both = load(section, {{"REDIS_URL", "redis://h"}, {"MERIDIAN_PEERS", "http://a:1"}});
+        CPPUNIT_ASSERT_EQUAL(std::string("eu:transport-redis http:transport-http"), transports(both));
+        CPPUNIT_ASSERT_EQUAL(std::string("redis://eu"), both->transports[0].entries.at(0).value);
+        // Another server for the cluster than REDIS_URL says.
+        const auto own = load("", {{"REDIS_URL", "redis://h"}, {"MERIDIAN_CLUSTER_REDIS_URL", "redis://c"}});
+        CPPUNIT_ASSERT_EQUAL(std::string("redis:transport-redis"), transports(own));
+        CPPUNIT_ASSERT_EQUAL(std::string("redis://c"), own->transports[0].entries.at(0).value);
+        // The command line adds to a section, and makes one.
+        const auto line =
+            load(section, {}, {{"transport.eu.url", "redis://other"}, {"transport.lo.plugin", "/x/lo.so"}});
+        CPPUNIT_ASSERT_EQUAL(std::string("eu:transport-redis lo:/x/lo.so"), transports(line));
+        CPPUNIT_ASSERT_EQUAL(std::string("redis://other"), line->transports[0].entries.at(0).value);
+        // [cluster] transport chooses.
+        const auto chosen = [&](const std::string& wanted) {
+            return transports(
+                load(section, {{"MERIDIAN_PEERS", "http://a:1"}, {"MERIDIAN_CLUSTER_TRANSPORT", wanted}}));
+        };
+        CPPUNIT_ASSERT_EQUAL(std::string(), chosen("none"));
+        CPPUNIT_ASSERT_EQUAL(std::string("http:transport-http"), chosen("http"));
+        CPPUNIT_ASSERT_EQUAL(std::string("eu:transport-redis"), chosen("redis"));
+        CPPUNIT_ASSERT_EQUAL(std::string("eu:transport-redis"), chosen("transport-redis"));
+        assert_contains(chosen("transport-nats"), "[cluster] transport = 'transport-nats': none of the 2 configured");
+        // A dump reads back the same.
+        const auto again = load(dump_settings(*both, [](const TransportEntry*, const std::string&) { return true; }));
+        CPPUNIT_ASSERT_EQUAL(transports(both), transports(again));
+        CPPUNIT_ASSERT_EQUAL(std::string("redis://eu"), again->transports[0].entries.at(0).value);
+        CPPUNIT_ASSERT(dump_settings(*both).find("redis://eu") == std::string::npos);
+    }
+
+    void transport_sections_are_checked() {
+        assert_contains(transports(load("[transport]\nplugin = x\n")),
+                        "a.ini:1: [transport]: expected a name of 1 to 32");
+        assert_contains(transports(load("", {}, {{"transport.EU.plugin", "x"}})), "[transport EU]: expected a name");
+        assert_contains(transports(load("[transport eu]\nurl = x\n")), "a.ini:1: [transport eu]: no plugin");
+        assert_contains(transports(load("", {}, {{"transport.eu.url", "x"}})),
+                        "command line: [transport eu]: no plugin");
+        assert_contains(transports(load("", {}, {{"transport.eu", "x"}})), "command line: transport.eu = 'x': unknown");
+        std::string many;
+        for (int i = 0; i < 9; ++i) many += "[transport t" + std::to_string(i) + "]\nplugin = x\n";
+        assert_contains(transports(load(many)), "[transport t8]: expected at most 8");
+    }
+
+    void cluster_settings_are_checked() {
+        const auto settings = load("", {{"MERIDIAN_ANTI_ENTROPY_SECS", "5"},
+                                        {"MERIDIAN_STARTUP_CATCHUP_SECS", "7"},
+                                        {"MERIDIAN_CLUSTER_ID", "staging"},
+                                        {"MERIDIAN_MAX_DELTA_BYTES", "4096"}});
+        CPPUNIT_ASSERT_EQUAL(uint64_t{5000}, settings->anti_entropy_interval_ms);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{7000}, settings->startup_catchup_ms);
+        CPPUNIT_ASSERT_EQUAL(std::string("staging"), settings->cluster_id);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{4096}, settings->delta_bytes);
+        // An interval of nothing would let the node spin.
+        const auto zero = load("", {{"MERIDIAN_ANTI_ENTROPY_SECS", "0"}});
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1000}, zero->anti_entropy_interval_ms);
+        CPPUNIT_ASSERT_EQUAL(std::string("environment variable MERIDIAN_ANTI_ENTROPY_SECS = 0 counts as 1"),
+                             zero->warnings.at(0));
+        assert_contains(load("", {{"MERIDIAN_ANTI_ENTROPY_SECS", "x"}}).error().message,
+                        "expected a whole number from 1");
+        assert_contains(load("[cluster]\nsecret = short\n").error().message, "the value: expected at least 16 bytes");
+        assert_contains(load("[cluster]\nauthentication = require\n").error().message, "there is no secret");
+        CPPUNIT_ASSERT(load("[cluster]\nauthentication = require\nsecret = 0123456789abcdef\n").ok());
     }
 
     // cluster-and-storage.md section 3.

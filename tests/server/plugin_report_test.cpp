@@ -36,7 +36,7 @@ public:
     void check_prints_the_descriptor_and_every_key() {
         must_have(check(STRANGE_PLAIN_PATH), 0,
                   {"file:         " STRANGE_PLAIN_PATH "\n", "name:         strange\n", "kind:         store\n",
-                   "version:      1.0\n", "ABI:          0.1\n", "licence:      MIT\n", "summary:      Does nothing\n",
+                   "version:      1.0\n", "ABI:          0.2\n", "licence:      MIT\n", "summary:      Does nothing\n",
                    "capabilities: volatile\n", "keys of its section, [store]:\n",
                    "  room = 1MiB\n      size (64KiB, 16MiB, ...), 1024 to 1073741824 bytes; variable STRANGE_ROOM\n"
                    "      A size.\n",
@@ -79,7 +79,7 @@ public:
             run_program({MERIDIAND, "--set", "plugins.path=" + path + "/a:" + path + "/b", "--list-plugins"});
         CPPUNIT_ASSERT_EQUAL(0, listed.status);
         CPPUNIT_ASSERT_EQUAL("refused: plug-in " + path + "/a/crashing.so: loading it ended the process by signal 6 " +
-                                 "(Aborted)\n" + "strange           store      1.0       ABI 0.1  " + path +
+                                 "(Aborted)\n" + "strange           store      1.0       ABI 0.2  " + path +
                                  "/a/plain.so\n" + "refused: plug-in " + path +
                                  "/b/incomplete.so: its descriptor lacks 'store.commit'\n" + "refused: plug-in " +
                                  path + "/b/text.so: not a shared object: it has 13 bytes\n",

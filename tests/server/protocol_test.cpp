@@ -1,12 +1,14 @@
 // WebSocket frames, HTTP heads, chunked bodies.
 #include <cppunit/extensions/HelperMacros.h>
 
-#include "protocol/chunked_body.h"
-#include "protocol/http_head.h"
+#include "http/chunked_body.h"
+#include "http/request_head.h"
+#include "protocol/percent.h"
 #include "protocol/websocket_codec.h"
 
 namespace {
 
+using namespace meridian::http;
 using namespace meridian::server;
 using Kind = WebSocketEvent::Kind;
 
@@ -36,7 +38,7 @@ std::string events_of(std::string bytes, size_t message_bytes_max = 1 << 20) {
     }
 }
 
-const HttpHeadLimits limits;
+const HeadLimits limits;
 
 int refused_status(const std::string& head) {
     const HeadResult result = parse_request_head(head, limits);

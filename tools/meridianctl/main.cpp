@@ -9,11 +9,12 @@
 #include "api/token_api.h"
 #include "base/json_writer.h"
 #include "config/settings.h"
+#include "meridianctl/cluster.h"
 #include "meridianctl/json_bridge.h"
 #include "meridianctl/node_client.h"
 #include "meridianctl/ops.h"
 #include "meridianctl/status.h"
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 #include "restore.h"
 #include "server_version.h"
 #include "wire/client_delta_codec.h"
@@ -52,6 +53,12 @@ const Command commands[] = {
      "  watch [KEY...]                      print the state of the keys, then every change (of these keys, or of "
      "all),\n"
      "                                      a JSON line each\n"},
+    {"cluster", 1, 2,
+     "  cluster status                      how the node sees its cluster; exit status 0 if it is ready and no alarm "
+     "holds\n"
+     "  cluster diff URL                    the keys that this node and the one at URL hold differently; exit status 0 "
+     "if\n"
+     "                                      there are none\n"},
     {"backup", 0, 1,
      "  backup [NAME]                       make a backup of the running node, on its machine; prints where it is\n"},
     {"restore", 1, 1,
@@ -117,6 +124,7 @@ public:
         if (name == "get") return get(words[0]);
         if (name == "op") return write(words);
         if (name == "watch") return watch(words);
+        if (name == "cluster") return cluster(words);
         if (name == "backup") return backup(words.empty() ? "" : words[0]);
         return restore(words[0]);
     }
@@ -163,6 +171,20 @@ private:
         if (answer->status != 200) return refusal(*answer);
         std::cout << answer->body << "\n";
         return {};
+    }
+
+    Result<void> cluster(const Words& words) {
+        const bool diff = words[0] == "diff" && words.size() == 2;
+        if (!diff && (words[0] != "status" || words.size() != 1))
+            return Error{"cluster " + words[0] + ": expected:\n" + usage_of(*find_command("cluster"))};
+        // Any namespace will do: the token says only who asks.
+        if (Result<void> prepared = node_.prepare("cluster"); !prepared) return prepared;
+        if (!diff) return show_cluster(node_);
+        Arguments arguments = node_.arguments();
+        arguments.options["url"] = {words[1]};
+        NodeClient other(std::move(arguments));
+        if (Result<void> prepared = other.prepare("cluster"); !prepared) return prepared;
+        return show_differences(node_, other);
     }
 
     Result<void> backup(const std::string& name) {

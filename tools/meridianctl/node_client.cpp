@@ -7,7 +7,7 @@
 #include <Poco/StreamCopier.h>
 #include <Poco/URI.h>
 
-#include "protocol/http_head.h"
+#include "protocol/percent.h"
 
 namespace meridian::ctl {
 

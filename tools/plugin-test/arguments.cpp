@@ -43,12 +43,12 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& given) {
             out.action = Arguments::Action::list;
         } else if (name == "--power-loss") {
             out.action = Arguments::Action::power_loss;
-        } else if (name == "--config") {
+        } else if (name == "--config" || name == "--unreachable") {
             taken = take([&](const std::string& text) -> Result<void> {
                 const size_t equals = text.find('=');
                 if (equals == 0 || equals == std::string::npos)
-                    return Error{"--config " + text + ": expected KEY=VALUE"};
-                out.configuration.push_back(text);
+                    return Error{name + " " + text + ": expected KEY=VALUE"};
+                (name == "--config" ? out.configuration : out.unreachable).push_back(text);
                 return {};
             });
         } else if (name == "--only") {
@@ -81,9 +81,9 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& given) {
     return out;
 }
 
-std::map<std::string, std::string> configuration_of(const Arguments& arguments) {
+std::map<std::string, std::string> values_of(const std::vector<std::string>& items) {
     std::map<std::string, std::string> out;
-    for (const std::string& item : arguments.configuration) {
+    for (const std::string& item : items) {
         const size_t equals = item.find('=');
         out[item.substr(0, equals)] = item.substr(equals + 1);
     }
@@ -101,6 +101,11 @@ std::string help() {
            "                      of its own for every store that a check makes, {id} a word of its own. A key named\n"
            "                      'directory' is {dir} unless it is given. Environment variables that the plug-in\n"
            "                      declares are not read.\n"
+           "                      Transports: {dir} and {id} are the same for the nodes of one cluster, {n} is the\n"
+           "                      number of the node, {port1}, {port2}, {port3} are free TCP ports of which {port1}\n"
+           "                      is the node's own: --config bind=127.0.0.1:{port1} --config peers=127.0.0.1:{port2}\n"
+           "  --unreachable KEY=VALUE\n"
+           "                      a value with which a transport finds nobody\n"
            "  --only NAME         run this check only; may be given several times\n"
            "  --list              print the names of the checks\n"
            "  --timeout SECONDS   a check that takes longer fails (60)\n"

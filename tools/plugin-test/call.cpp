@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "check.h"
 #include "host.h"
 #include "report.h"
 
@@ -69,6 +70,10 @@ void Call::submit(const std::function<meridian_status()>& function, std::shared_
     if (faults_.done_count != 0) faults_.after_refusal = true;
 }
 
+bool Call::in_submit() {
+    return submitting != nullptr;
+}
+
 SinkFaults Call::faults() const {
     const std::lock_guard lock(mutex_);
     return faults_;
@@ -110,6 +115,33 @@ void Call::Event::done(meridian_status status, meridian_bytes message) {
         call_.message_ = text_of(message);
     }
     call_.wake_.notify_all();
+}
+
+std::string completed_inside_submit(const Call& call) {
+    return call.faults().inside_submit ? "its sink was called before the submit had returned, inside it" : "";
+}
+
+std::string completed_on_host_thread(const Call& call) {
+    const SinkFaults faults = call.faults();
+    return faults.on_host_thread && !faults.inside_submit ? "its sink was called on a thread of the host" : "";
+}
+
+std::string completed_other_than_once(const Call& call) {
+    const int count = call.faults().done_count;
+    if (call.submitted() != MERIDIAN_OK || count == 1) return {};
+    return "done was called " + std::to_string(count) + " times, expected once";
+}
+
+std::string completed_though_refused(const Call& call) {
+    if (!call.faults().after_refusal) return {};
+    return "the submit returned " + status_name(call.submitted()) + ", but its sink was called";
+}
+
+void require_all_completed(const std::string& when) {
+    for (const auto& call : all_calls()) {
+        if (call->submitted() != MERIDIAN_OK) continue;
+        require(call->is_done(), call->function() + " was accepted, and has not completed " + when);
+    }
 }
 
 std::shared_ptr<StatusCall> make_status_call(const std::string& function) {
@@ -193,6 +225,31 @@ std::shared_ptr<RowsCall> make_rows_call(const std::string& function) {
         Call::Event event(self);
         self.result.next_position = next_position;
         self.result.next_sequence = next_sequence;
+        event.done(status, message);
+    };
+    return call;
+}
+
+std::shared_ptr<PublishCall> make_publish_call(const std::string& function) {
+    auto call = make<PublishCall>(function);
+    call->sink.done = [](void* context, meridian_status status, meridian_bytes message, uint64_t receivers) {
+        auto& self = *static_cast<PublishCall*>(context);
+        Call::Event event(self);
+        if (event.counts()) self.result.receivers = receivers;
+        event.done(status, message);
+    };
+    return call;
+}
+
+std::shared_ptr<ReplyCall> make_reply_call(const std::string& function) {
+    auto call = make<ReplyCall>(function);
+    call->sink.done = [](void* context, meridian_status status, meridian_bytes message, meridian_bytes reply) {
+        auto& self = *static_cast<ReplyCall*>(context);
+        Call::Event event(self);
+        if (event.counts()) {
+            self.result.reply = text_of(reply);
+            self.result.done_us = monotonic_us();
+        }
         event.done(status, message);
     };
     return call;

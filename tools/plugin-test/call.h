@@ -61,6 +61,8 @@ public:
         Call& call_;
         std::unique_lock<std::mutex> lock_;
     };
+    // Whether this thread is inside a submitting call.
+    static bool in_submit();
     // Makes each event last so long, for tests of what may not overlap.
     static std::atomic<uint32_t> event_us;
 
@@ -79,6 +81,14 @@ protected:
     std::string message_;
     SinkFaults faults_;
 };
+
+// What is wrong with a call's completion, by one rule each; empty: nothing.
+std::string completed_inside_submit(const Call& call);
+std::string completed_on_host_thread(const Call& call);
+std::string completed_other_than_once(const Call& call);  // or never, if it was accepted
+std::string completed_though_refused(const Call& call);
+// The check fails if an accepted call is not done.
+void require_all_completed(const std::string& when);
 
 // Every call that this process has submitted.
 std::vector<std::shared_ptr<Call>> all_calls();
@@ -114,6 +124,13 @@ struct RowsResult : StatusResult {
     uint64_t next_position = 0;
     uint64_t next_sequence = 0;
 };
+struct PublishResult : StatusResult {
+    uint64_t receivers = 0;
+};
+struct ReplyResult : StatusResult {
+    std::string reply;
+    uint64_t done_us = 0;  // when it completed, on the host's monotonic clock
+};
 
 template <class Result, class Sink>
 class TypedCall : public Call {
@@ -146,6 +163,8 @@ using LogCall = TypedCall<LogResult, meridian_log_sink>;
 using NamesCall = TypedCall<NamesResult, meridian_name_sink>;
 using ValuesCall = TypedCall<ValuesResult, meridian_metadata_sink>;
 using RowsCall = TypedCall<RowsResult, meridian_row_sink>;
+using PublishCall = TypedCall<PublishResult, meridian_publish_sink>;
+using ReplyCall = TypedCall<ReplyResult, meridian_reply_sink>;
 
 // Calls whose sink is ready to be passed on.
 std::shared_ptr<StatusCall> make_status_call(const std::string& function);
@@ -154,5 +173,7 @@ std::shared_ptr<LogCall> make_log_call(const std::string& function);
 std::shared_ptr<NamesCall> make_names_call(const std::string& function);
 std::shared_ptr<ValuesCall> make_values_call(const std::string& function);
 std::shared_ptr<RowsCall> make_rows_call(const std::string& function);
+std::shared_ptr<PublishCall> make_publish_call(const std::string& function);
+std::shared_ptr<ReplyCall> make_reply_call(const std::string& function);
 
 }  // namespace meridian::plugin_test

@@ -27,12 +27,16 @@ std::string shown(const std::string& text) {
 }
 
 std::vector<Check> checks_for(uint32_t kind) {
+    using Area = std::vector<Check> (*)();
+    const std::vector<Area> of_stores = {opening_checks, commit_checks,   value_checks,      read_checks,
+                                         scan_checks,    snapshot_checks, completion_checks, concurrency_checks,
+                                         stop_checks,    backup_checks,   shared_checks};
+    const std::vector<Area> of_transports = {transport_life_checks,       transport_message_checks,
+                                             transport_request_checks,    transport_flow_checks,
+                                             transport_completion_checks, transport_stop_checks};
     std::vector<Check> all = plugin_checks();
-    if (kind != MERIDIAN_KIND_STORE) return all;
-    for (const auto& area :
-         {opening_checks(), commit_checks(), value_checks(), read_checks(), scan_checks(), snapshot_checks(),
-          completion_checks(), concurrency_checks(), stop_checks(), backup_checks(), shared_checks()}) {
-        all.insert(all.end(), area.begin(), area.end());
+    for (const Area area : kind == MERIDIAN_KIND_STORE ? of_stores : of_transports) {
+        for (Check& check : area()) all.push_back(std::move(check));
     }
     return all;
 }

@@ -28,7 +28,7 @@ struct Check {
     void (*run)(Fixture& fixture);
 };
 
-// The checks of each area. Those of the plug-in as such are for every kind, the others for stores.
+// The checks of each area. Those of the plug-in as such are for every kind, the others for stores or for transports.
 std::vector<Check> plugin_checks();
 std::vector<Check> opening_checks();
 std::vector<Check> commit_checks();
@@ -41,6 +41,12 @@ std::vector<Check> concurrency_checks();
 std::vector<Check> stop_checks();
 std::vector<Check> backup_checks();
 std::vector<Check> shared_checks();
+std::vector<Check> transport_life_checks();
+std::vector<Check> transport_message_checks();
+std::vector<Check> transport_request_checks();
+std::vector<Check> transport_flow_checks();
+std::vector<Check> transport_completion_checks();
+std::vector<Check> transport_stop_checks();
 
 // All of them that concern a plug-in of this kind (MERIDIAN_KIND_*), in the order in which they are run.
 std::vector<Check> checks_for(uint32_t kind);

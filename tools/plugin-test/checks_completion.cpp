@@ -35,55 +35,46 @@ void submit_everything(Fixture& fixture, Store& store) {
     if (fixture.has(MERIDIAN_STORE_BACKUP)) store.submit_backup(fixture.missing_place().directory);
 }
 
-void every_call(Fixture& fixture, const std::function<std::string(const Call&, const SinkFaults&)>& wrong) {
+void every_call(Fixture& fixture, const std::function<std::string(const Call&)>& wrong) {
     auto store = fixture.open();
     submit_everything(fixture, store);
     store.close();
     for (const auto& call : all_calls()) {
-        const std::string text = wrong(*call, call->faults());
+        const std::string text = wrong(*call);
         require(text.empty(), call->function() + ": " + text);
     }
 }
 
 void a_completion_never_comes_inside_the_submit(Fixture& fixture) {
-    every_call(fixture, [](const Call&, const SinkFaults& faults) {
-        return std::string(faults.inside_submit ? "its sink was called before the submit had returned, inside it" : "");
-    });
+    every_call(fixture, completed_inside_submit);
 }
 
 void completions_come_on_threads_of_the_plugin(Fixture& fixture) {
-    every_call(fixture, [](const Call&, const SinkFaults& faults) {
-        const bool wrong = faults.on_host_thread && !faults.inside_submit;
-        return std::string(wrong ? "its sink was called on a thread of the host" : "");
-    });
+    every_call(fixture, completed_on_host_thread);
 }
 
 void every_accepted_call_completes_once(Fixture& fixture) {
-    every_call(fixture, [](const Call& call, const SinkFaults& faults) {
-        if (call.submitted() != MERIDIAN_OK || faults.done_count == 1) return std::string();
-        return "done was called " + std::to_string(faults.done_count) + " times, expected once";
-    });
+    every_call(fixture, completed_other_than_once);
 }
 
 void nothing_comes_after_done(Fixture& fixture) {
-    every_call(fixture, [](const Call&, const SinkFaults& faults) {
+    every_call(fixture, [](const Call& call) {
+        const SinkFaults faults = call.faults();
         // A second `done` is a fault of its own.
         return std::string(faults.after_done && faults.done_count == 1 ? "its sink was called after done" : "");
     });
 }
 
 void a_refused_call_never_calls_its_sink(Fixture& fixture) {
-    every_call(fixture, [](const Call& call, const SinkFaults& faults) {
-        if (!faults.after_refusal) return std::string();
-        return "the submit returned " + status_name(call.submitted()) + ", but its sink was called";
-    });
+    every_call(fixture, completed_though_refused);
 }
 
 void calls_to_one_sink_do_not_overlap(Fixture& fixture) {
     // Longer than two threads that begin together are apart, also on a busy machine.
     Call::event_us = 10'000;
-    every_call(fixture, [](const Call&, const SinkFaults& faults) {
-        return std::string(faults.overlapping ? "its sink was called while another call to it had not returned" : "");
+    every_call(fixture, [](const Call& call) {
+        return std::string(call.faults().overlapping ? "its sink was called while another call to it had not returned"
+                                                     : "");
     });
 }
 

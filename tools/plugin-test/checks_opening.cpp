@@ -1,5 +1,4 @@
 // Opening, failing to open, opening again.
-#include <dirent.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -211,42 +210,11 @@ void it_can_be_given_its_values_again(Fixture& fixture) {
     const Place place = fixture.new_place();
     auto store = fixture.open(place);
     store.put("room", "a", "1");
-    // The reloadable ones, all of them, changed or not.
-    std::vector<std::pair<std::string, std::string>> reloadable;
-    const auto values = fixture.values_at(place);
-    const auto* at = reinterpret_cast<const unsigned char*>(fixture.descriptor().config_keys);
-    for (uint64_t i = 0; i < fixture.descriptor().config_key_count;
-         ++i, at += fixture.descriptor().config_keys->struct_size) {
-        const auto& key = *reinterpret_cast<const meridian_config_key*>(at);
-        if ((key.flags & MERIDIAN_KEY_RELOADABLE) == 0) continue;
-        for (const auto& value : values) {
-            if (value.first == key.name) reloadable.push_back(value);
-        }
-    }
-    const auto result = store.reconfigure(reloadable);
+    const auto result = store.reconfigure(fixture.reloadable_values_at(place));
     require(result.status == MERIDIAN_OK,
             "reconfigure with the values that it has: found " + status_name(result.status) + ", " + result.text);
     store.put("room", "a", "2");
     require_equal(store.read("room", "a").tail.size(), size_t{2}, "entries after reconfigure");
-}
-
-size_t count_in(const std::string& directory) {
-    DIR* const opened = ::opendir(directory.c_str());
-    if (opened == nullptr) return 0;
-    size_t count = 0;
-    while (::readdir(opened) != nullptr) ++count;
-    ::closedir(opened);
-    return count;
-}
-
-// A thread that was joined may be listed for a moment longer: waits for a lower count, but not for ever.
-size_t settled_count(const std::string& directory, size_t wanted) {
-    size_t count = count_in(directory);
-    for (int i = 0; i < 200 && count > wanted; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        count = std::min(count, count_in(directory));
-    }
-    return count;
 }
 
 void a_closed_store_leaves_no_thread_and_no_file_open(Fixture& fixture) {
@@ -258,12 +226,12 @@ void a_closed_store_leaves_no_thread_and_no_file_open(Fixture& fixture) {
     };
     use();  // libraries may keep something of their own from the first use on
     const size_t threads = settled_count("/proc/self/task", 1);
-    const size_t files = count_in("/proc/self/fd");
+    const size_t files = settled_count("/proc/self/fd", SIZE_MAX);
     use();
     const size_t threads_after = settled_count("/proc/self/task", threads);
     require(threads_after <= threads,
             "threads after destroy: found " + std::to_string(threads_after) + ", expected " + std::to_string(threads));
-    require_equal(count_in("/proc/self/fd"), files, "open files after destroy");
+    require_equal(settled_count("/proc/self/fd", files), files, "open files after destroy");
 }
 
 }  // namespace

@@ -27,7 +27,19 @@ void its_descriptor_is_complete(Fixture& fixture) {
     require((descriptor.store != nullptr) == store, "'store' is set for a store, and only for a store");
     require((descriptor.transport != nullptr) == !store,
             "'transport' is set for a transport, and only for a transport");
-    if (!store) return;
+    if (!store) {
+        constexpr uint32_t known = (MERIDIAN_TRANSPORT_NODE_NAMES << 1) - 1;
+        require(
+            (descriptor.capabilities & ~known) == 0,
+            "capabilities: found " + std::to_string(descriptor.capabilities) + ", expected MERIDIAN_TRANSPORT_* only");
+        const auto& functions = *descriptor.transport;
+        require(fixture.has(MERIDIAN_TRANSPORT_UNICAST) || functions.send == nullptr,
+                "a 'send' without MERIDIAN_TRANSPORT_UNICAST");
+        require(
+            fixture.has(MERIDIAN_TRANSPORT_REQUEST) || (functions.request == nullptr && functions.cancel == nullptr),
+            "a 'request' or 'cancel' without MERIDIAN_TRANSPORT_REQUEST");
+        return;
+    }
     constexpr uint32_t known = MERIDIAN_STORE_SHARED | MERIDIAN_STORE_BACKUP | MERIDIAN_STORE_VOLATILE;
     require((descriptor.capabilities & ~known) == 0,
             "capabilities: found " + std::to_string(descriptor.capabilities) + ", expected MERIDIAN_STORE_* only");

@@ -26,13 +26,6 @@ Outstanding submit_load(Store& store, uint64_t commit_count) {
     return out;
 }
 
-void require_all_completed(const std::string& when) {
-    for (const auto& call : all_calls()) {
-        if (call->submitted() != MERIDIAN_OK) continue;
-        require(call->is_done(), call->function() + " was accepted, and has not completed " + when);
-    }
-}
-
 void require_commits_carried_out(const Outstanding& load) {
     for (const auto& call : load.commits) {
         if (call->submitted() != MERIDIAN_OK) continue;

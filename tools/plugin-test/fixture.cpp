@@ -1,11 +1,15 @@
 #include "fixture.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "plugin/plugin_configuration.h"
@@ -20,8 +24,34 @@ std::string replaced(std::string text, const std::string& what, const std::strin
     return text;
 }
 
+// Free at this moment; taken together, so that they differ.
+std::vector<uint16_t> free_ports(size_t count) {
+    std::vector<int> sockets;
+    std::vector<uint16_t> ports;
+    for (size_t i = 0; i < count; ++i) {
+        sockaddr_in name{};
+        socklen_t size = sizeof name;
+        name.sin_family = AF_INET;
+        name.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+        sockets.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        auto* const address = reinterpret_cast<sockaddr*>(&name);
+        require(::bind(sockets.back(), address, size) == 0 && ::getsockname(sockets.back(), address, &size) == 0,
+                std::string("the kit cannot find a free port: ") + std::strerror(errno));
+        ports.push_back(::ntohs(name.sin_port));
+    }
+    for (const int socket : sockets) ::close(socket);
+    return ports;
+}
+
 bool names_place(const std::string& value) {
     return value.find("{dir}") != std::string::npos || value.find("{id}") != std::string::npos;
+}
+
+bool has_in(const std::map<std::string, std::string>& values, const std::string& text) {
+    for (const auto& [key, value] : values) {
+        if (value.find(text) != std::string::npos) return true;
+    }
+    return false;
 }
 
 // The environment of the kit must not choose where test data go.
@@ -31,9 +61,13 @@ std::optional<std::string> no_environment(const std::string&) {
 
 }  // namespace
 
-Fixture::Fixture(plugin::LoadedPlugin plugin, std::map<std::string, std::string> configuration, std::string directory)
-    : plugin_(std::move(plugin)), configuration_(std::move(configuration)), directory_(std::move(directory)) {
-    // As meridiand does: a store that has such a key keeps its data in a directory.
+Fixture::Fixture(plugin::LoadedPlugin plugin, std::map<std::string, std::string> configuration,
+                 std::map<std::string, std::string> unreachable, std::string directory)
+    : plugin_(std::move(plugin)),
+      configuration_(std::move(configuration)),
+      unreachable_(std::move(unreachable)),
+      directory_(std::move(directory)) {
+    // As meridiand does for stores: a plug-in that has such a key keeps its data in a directory.
     const auto* key = descriptor().config_keys;
     for (uint64_t i = 0; i < descriptor().config_key_count; ++i) {
         if (key->name != nullptr && std::strcmp(key->name, "directory") == 0)
@@ -50,7 +84,10 @@ void Fixture::require_durable() const {
 Place Fixture::missing_place() {
     place_count_ += 1;
     const std::string number = std::to_string(place_count_);
-    return {directory_ + "/" + number, "t" + std::to_string(::getpid()) + "x" + number};
+    Place place{directory_ + "/" + number, "t" + std::to_string(::getpid()) + "x" + number};
+    if (configuration_has("{port") || has_in(unreachable_, "{port"))
+        place.ports = free_ports(configuration_has("{port3}") ? 3 : 2);
+    return place;
 }
 
 Place Fixture::new_place() {
@@ -67,18 +104,43 @@ bool Fixture::has_places() const {
     return has(MERIDIAN_STORE_VOLATILE);
 }
 
-std::vector<std::pair<std::string, std::string>> Fixture::values_at(const Place& place) const {
-    std::map<std::string, std::string> section;
-    for (const auto& [key, value] : configuration_)
-        section[key] = replaced(replaced(value, "{dir}", place.directory), "{id}", place.id);
+bool Fixture::configuration_has(const std::string& text) const {
+    return has_in(configuration_, text);
+}
+
+bool Fixture::has_third_node() const {
+    return !configuration_has("{port") || configuration_has("{port3}");
+}
+
+std::vector<std::pair<std::string, std::string>> Fixture::values_at(
+    const Place& place, const std::map<std::string, std::string>& changed) const {
+    std::map<std::string, std::string> section = configuration_;
+    for (const auto& [key, value] : changed) section[key] = value;
+    for (auto& [key, value] : section) {
+        value = replaced(replaced(value, "{dir}", place.directory), "{id}", place.id);
+        value = replaced(value, "{n}", std::to_string(place.number));
+        for (size_t i = 0; i < place.ports.size(); ++i) {
+            value = replaced(value, "{port" + std::to_string(i + 1) + "}",
+                             std::to_string(place.ports[(place.number - 1 + i) % place.ports.size()]));
+        }
+    }
     auto checked = plugin::check_configuration(plugin_, "--config", section, no_environment);
     if (!checked) throw Failed(checked.error().message);
     return checked->values;
 }
 
-std::optional<Store> Fixture::try_open(const Place& place, FailedOpen& failure, uint32_t text_size) {
+std::vector<std::pair<std::string, std::string>> Fixture::reloadable_values_at(const Place& place) const {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& value : values_at(place)) {
+        const meridian_config_key* const key = plugin::find_declared_key(descriptor(), value.first);
+        if (key != nullptr && (key->flags & MERIDIAN_KEY_RELOADABLE) != 0) out.push_back(value);
+    }
+    return out;
+}
+
+std::optional<Fixture::Created> Fixture::try_create(const std::vector<std::pair<std::string, std::string>>& checked,
+                                                    FailedOpen& failure, uint32_t text_size) {
     doing("calling create");
-    const auto checked = values_at(place);
     std::vector<meridian_config_value> values;
     for (const auto& [key, value] : checked) values.push_back({key.c_str(), c_bytes(value)});
     const meridian_config config{sizeof config, static_cast<uint32_t>(values.size()), values.data()};
@@ -101,7 +163,26 @@ std::optional<Store> Fixture::try_open(const Place& place, FailedOpen& failure, 
         return std::nullopt;
     }
     require(instance != untouched, "create succeeded without setting the instance");
-    return std::optional<Store>(std::in_place, descriptor(), hosts_.back(), instance);
+    return Created{hosts_.back(), instance};
+}
+
+std::optional<Store> Fixture::try_open(const Place& place, FailedOpen& failure, uint32_t text_size) {
+    const auto created = try_create(values_at(place), failure, text_size);
+    if (!created) return std::nullopt;
+    return std::optional<Store>(std::in_place, descriptor(), created->host, created->instance);
+}
+
+Transport Fixture::open_transport(const Place& place, uint32_t number,
+                                  const std::map<std::string, std::string>& changed) {
+    Place own = place;
+    own.number = number;
+    FailedOpen failure;
+    const auto created = try_create(values_at(own, changed), failure, 1024);
+    if (!created) throw Failed("create failed: " + status_name(failure.status) + ", " + failure.text);
+    // Nodes of different places have different names: they may meet in one backend.
+    uint64_t node_id = 0;
+    for (const char c : place.id) node_id = node_id * 131 + static_cast<unsigned char>(c);
+    return Transport(descriptor(), created->host, created->instance, node_id << 4 | number);
 }
 
 Store Fixture::open(const Place& place) {

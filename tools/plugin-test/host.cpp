@@ -1,7 +1,9 @@
 #include "host.h"
 
+#include <dirent.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -15,6 +17,15 @@ bool metric_name_is_valid(const char* name) {
            std::strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == std::strlen(name);
 }
 
+size_t count_in(const std::string& directory) {
+    DIR* const opened = ::opendir(directory.c_str());
+    if (opened == nullptr) return 0;
+    size_t count = 0;
+    while (::readdir(opened) != nullptr) ++count;
+    ::closedir(opened);
+    return count;
+}
+
 }  // namespace
 
 bool& on_host_thread() {
@@ -26,6 +37,15 @@ uint64_t monotonic_us() {
     return static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
             .count());
+}
+
+size_t settled_count(const std::string& directory, size_t wanted) {
+    size_t count = count_in(directory);
+    for (int i = 0; i < 200 && count > wanted; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        count = std::min(count, count_in(directory));
+    }
+    return count;
 }
 
 Host::Host() {

@@ -22,6 +22,10 @@ bool& on_host_thread();
 
 uint64_t monotonic_us();
 
+// Entries of a directory below /proc/self. A thread that was joined may be listed for a moment longer: waits for a
+// count of at most `wanted`, but not for ever.
+size_t settled_count(const std::string& directory, size_t wanted);
+
 class Host {
 public:
     enum class Phase { open, stopped, destroying, destroyed };

@@ -56,7 +56,7 @@ private:
         doing("loading the plug-in");
         auto loaded = plugin::load_plugin(options.plugin_path, {}, static_cast<plugin::Kind>(options.kind));
         if (!loaded) throw Failed(loaded.error().message);
-        Fixture fixture(*loaded, options.configuration, directory);
+        Fixture fixture(*loaded, options.configuration, options.unreachable, directory);
         doing("the check");
         check.run(fixture);
         outcome = Outcome::passed;

@@ -17,6 +17,7 @@ struct RunOptions {
     std::string plugin_path;  // absolute
     uint32_t kind = 0;        // MERIDIAN_KIND_*, as the file's note says
     std::map<std::string, std::string> configuration;
+    std::map<std::string, std::string> unreachable;
     uint64_t timeout_ms = 60'000;  // of one check
 };
 

@@ -39,7 +39,7 @@ extern "C" {
 #endif
 
 #define MERIDIAN_ABI_MAJOR 0u
-#define MERIDIAN_ABI_MINOR 1u
+#define MERIDIAN_ABI_MINOR 2u
 
 /* True if the filler of *pointer knew the field. */
 #define MERIDIAN_HAS(pointer, type, field) ((pointer)->struct_size >= offsetof(type, field) + sizeof((pointer)->field))
@@ -450,45 +450,72 @@ enum {
 };
 
 /* ---- transport ----------------------------------------------------------------------------------------------- */
-/* Carries bytes that the core has already authenticated, numbered and protected against replay; a transport neither
- * reads nor changes them. Nothing here is reliable: hello and pull of the core repair every loss. */
+/* Carries bytes between the nodes of a cluster. The core has already authenticated, numbered and protected them against
+ * replay; a transport neither reads nor changes them. Nothing here is reliable: hello and pull of the core repair every
+ * loss, so a transport never retries a message for longer than its queue holds, and never blocks for a peer.
+ *
+ * Addresses. A node is named by an address in the transport's own terms, 1..1024 bytes. With
+ * MERIDIAN_TRANSPORT_NODE_NAMES that is the node's name (meridian_transport_node), which the core knows. Otherwise the
+ * core learns addresses from `source` of what is delivered, and from what other nodes say of themselves, which is what
+ * their transport gave as `address`.
+ */
 
 enum {
     MERIDIAN_TRANSPORT_BROADCAST = 1u << 0, /* publish */
     MERIDIAN_TRANSPORT_UNICAST = 1u << 1,   /* send */
     MERIDIAN_TRANSPORT_REQUEST = 1u << 2,   /* request: replies natively; otherwise the core matches replies itself */
     MERIDIAN_TRANSPORT_ORDERED = 1u << 3,   /* what one sender publishes arrives in order within an epoch */
-    MERIDIAN_TRANSPORT_RECEIVER_COUNT = 1u << 4 /* `done` of publish says how many received it */
+    MERIDIAN_TRANSPORT_RECEIVER_COUNT = 1u << 4, /* `done` of publish says how many received it */
+    MERIDIAN_TRANSPORT_NODE_NAMES = 1u << 5      /* addresses are node names */
 };
 
 enum {
-    MERIDIAN_CHANNEL_DELTA = 1,  /* envelopes of one namespace */
-    MERIDIAN_CHANNEL_CONTROL = 2 /* messages between nodes */
+    MERIDIAN_CHANNEL_DELTA = 1,   /* envelopes of one namespace: publish only */
+    MERIDIAN_CHANNEL_CONTROL = 2, /* messages between nodes */
+    MERIDIAN_CHANNEL_PULL = 3,    /* request only: asks for log entries. Apart, so that HTTP can make it a GET */
+    /* Delivered only, with a reply_id, by transports that nodes of the older implementation ask for their log: the
+     * bytes are the decimal number from which on they want it. */
+    MERIDIAN_CHANNEL_LEGACY_LOG = 4
 };
 
-/* What the host gives a transport to call; valid from `start` until `stop` returns. Pass `context`. */
+/* What the host gives a transport to call; valid from `start` until `stop` returns. Pass `context`. Several threads may
+ * call at once, other than for the sinks of submits; `up` comes in the order of its epochs. */
 typedef struct meridian_transport_sink {
     uint32_t struct_size;
     uint32_t reserved;
     void* context;
-    /* [completion] Bytes have arrived. MERIDIAN_BUSY: they were not taken; stop reading until `resume`, or drop them
-     * and report a gap. reply_id: 0, or to be answered by `reply` once. */
+    /* [completion] Bytes have arrived. `namespace_name` as published (MERIDIAN_CHANNEL_DELTA, else empty). `source`:
+     * the address at which the sender can be reached, if the transport knows it, else empty. reply_id: 0, or chosen by
+     * the transport and to be answered by `reply` once. MERIDIAN_BUSY: not taken; stop reading until `resume`, or drop
+     * the bytes and report a gap. MERIDIAN_INVALID: not a message of this channel; dropped and counted by the host.
+     * Only after MERIDIAN_OK is reply_id answered. */
     meridian_status (*deliver)(void* context, uint32_t channel, meridian_bytes namespace_name, meridian_bytes bytes,
-                               uint64_t reply_id);
+                               meridian_bytes source, uint64_t reply_id);
     /* [completion] Messages of this channel may have been lost (own drop, reconnect, the broker's word). */
     void (*gap)(void* context, uint32_t channel);
-    /* [completion] Connected, also again: each time with a greater epoch. */
+    /* [completion] Messages can be exchanged, with further nodes too: each time with a greater epoch. A transport to
+     * single peers calls it for every peer that comes or comes back. The core then says hello. */
     void (*up)(void* context, uint64_t epoch);
+    /* [completion] No message can be exchanged with anybody. */
     void (*down)(void* context, meridian_bytes reason);
     /* [completion] After MERIDIAN_BUSY of publish, send or request: there is room. */
     void (*writable)(void* context);
 } meridian_transport_sink;
 
+/* Who this node is, for transports that name their channels by it. */
+typedef struct meridian_transport_node {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t node_id;
+    meridian_bytes node_name; /* the id in lower-case hexadecimal without leading zeros */
+} meridian_transport_node;
+
 typedef struct meridian_publish_sink {
     uint32_t struct_size;
     uint32_t reserved;
     void* context;
-    /* [completion] The backend has taken it. receivers is meaningful with MERIDIAN_TRANSPORT_RECEIVER_COUNT. */
+    /* [completion] The backend, or every peer, has taken it or will not. receivers is meaningful with
+     * MERIDIAN_TRANSPORT_RECEIVER_COUNT. */
     void (*done)(void* context, meridian_status status, meridian_bytes message, uint64_t receivers);
 } meridian_publish_sink;
 
@@ -496,31 +523,57 @@ typedef struct meridian_reply_sink {
     uint32_t struct_size;
     uint32_t reserved;
     void* context;
-    /* [completion] MERIDIAN_OK with the reply, or MERIDIAN_TIMEOUT, MERIDIAN_UNAVAILABLE, MERIDIAN_CANCELLED. */
+    /* [completion] MERIDIAN_OK with the reply, or MERIDIAN_TIMEOUT, MERIDIAN_UNAVAILABLE, MERIDIAN_CANCELLED,
+     * MERIDIAN_NOT_SUPPORTED (the other side does not know the channel: an older node). */
     void (*done)(void* context, meridian_status status, meridian_bytes message, meridian_bytes reply);
 } meridian_reply_sink;
 
+enum { MERIDIAN_LINK_CONNECTING = 1, MERIDIAN_LINK_UP = 2, MERIDIAN_LINK_DOWN = 3 };
+
+/* One connection or peer, for people who look at the state of a cluster. */
+typedef struct meridian_transport_link {
+    uint32_t struct_size;
+    uint32_t state;         /* MERIDIAN_LINK_* */
+    meridian_bytes address; /* of the broker or peer, without secrets */
+    meridian_bytes error;   /* why it was last lost, or empty */
+    uint64_t queued_messages;
+    uint64_t queued_bytes;
+} meridian_transport_link;
+
+/* Required unless marked optional. */
 typedef struct meridian_transport_functions {
     uint32_t struct_size;
     uint32_t reserved;
-    /* [control] Begins to connect; an unreachable backend is not an error here but a `down`. The sink is borrowed: copy
-     * it. */
-    meridian_status (*start)(void* instance, const meridian_transport_sink* sink, meridian_error* error);
-    /* [any] Largest message in bytes. */
+    /* [control] Begins to connect and listen, once. An unreachable backend is not an error here but a `down`; a
+     * listening address that cannot be had is an error. The arguments are borrowed: copy them. */
+    meridian_status (*start)(void* instance, const meridian_transport_node* node, const meridian_transport_sink* sink,
+                             meridian_error* error);
+    /* [any] Largest message in bytes, at least 1024; a larger one is MERIDIAN_INVALID. Replies of this size are carried
+     * too. */
     uint64_t (*message_bytes_max)(void* instance);
-    /* [submit] To every node; calls from one thread keep their order. BUSY: wait for `writable`. */
+    /* [any] Calls `text` once inside the call with the address at which other nodes reach this one, empty if it is not
+     * known. Valid from `start` on. */
+    void (*address)(void* instance, void* context, void (*text)(void* context, meridian_bytes address));
+    /* [any] Calls `link` inside the call for each connection or peer. */
+    void (*links)(void* instance, void* context, void (*link)(void* context, const meridian_transport_link* link));
+    /* [submit] To every other node (MERIDIAN_CHANNEL_DELTA or _CONTROL; any other is MERIDIAN_INVALID); calls from one
+     * thread keep their order. BUSY: wait for `writable`. What comes back in answer to a message of
+     * MERIDIAN_CHANNEL_CONTROL is delivered with its source. */
     meridian_status (*publish)(void* instance, uint32_t channel, meridian_bytes namespace_name, meridian_bytes bytes,
                                const meridian_publish_sink* sink);
-    /* [submit] To one node, by its address in this transport. Best effort. */
+    /* [submit] To one node (MERIDIAN_CHANNEL_CONTROL). Best effort. NULL without MERIDIAN_TRANSPORT_UNICAST. */
     meridian_status (*send)(void* instance, meridian_bytes target, meridian_bytes bytes,
                             const meridian_publish_sink* sink);
-    /* [submit] request_id is chosen by the host, unique among outstanding ones; deadline on the host's monotonic clock.
-     * A reply that comes after the deadline or a cancel is dropped by the transport. */
-    meridian_status (*request)(void* instance, uint64_t request_id, meridian_bytes target, meridian_bytes bytes,
-                               uint64_t deadline_us, const meridian_reply_sink* sink);
-    /* [any] The request completes with MERIDIAN_CANCELLED if it has not completed yet. */
+    /* [submit] To one node (MERIDIAN_CHANNEL_CONTROL or _PULL, else MERIDIAN_INVALID), and its answer. request_id is
+     * chosen by the host, unique among outstanding ones; deadline on the host's monotonic clock. A reply that comes
+     * after the deadline or a cancel is dropped by the transport. NULL without MERIDIAN_TRANSPORT_REQUEST. */
+    meridian_status (*request)(void* instance, uint64_t request_id, uint32_t channel, meridian_bytes target,
+                               meridian_bytes bytes, uint64_t deadline_us, const meridian_reply_sink* sink);
+    /* [any] The request completes with MERIDIAN_CANCELLED if it has not completed yet. NULL without
+     * MERIDIAN_TRANSPORT_REQUEST. */
     void (*cancel)(void* instance, uint64_t request_id);
-    /* [submit] Answers a delivered message. */
+    /* [submit] Answers a delivered message; empty bytes: there is nothing to say. An unknown or late reply_id is
+     * MERIDIAN_INVALID. NULL if the transport never delivers a reply_id. */
     meridian_status (*reply)(void* instance, uint64_t reply_id, meridian_bytes bytes);
     /* [any] After deliver answered MERIDIAN_BUSY: read on. */
     void (*resume)(void* instance);
@@ -547,7 +600,8 @@ typedef struct meridian_plugin_descriptor {
     meridian_status (*reconfigure)(void* instance, const meridian_config* config, meridian_error* error);
     /* [control] From now on submits return MERIDIAN_CANCELLED. Commits already submitted are carried out; other
      * outstanding calls may complete as MERIDIAN_CANCELLED once the deadline (host's monotonic clock) has passed. Joins
-     * all threads: no completion and no host call after it has returned, `destroy` aside. */
+     * all threads: no completion and no host call after it has returned, `destroy` aside. [any] functions may still be
+     * called. */
     void (*stop)(void* instance, uint64_t deadline_us);
     /* [control] After stop. Releases everything. */
     void (*destroy)(void* instance);

@@ -1,0 +1,88 @@
+#include "cluster/cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/members_file.h"
+#include "config/node_identity.h"
+#include "log.h"
+#include "node/key_digest.h"
+#include "plugin_services.h"
+
+namespace meridian::server {
+
+Cluster::Cluster(const config::Settings& settings, const Environment& environment)
+    : settings_(settings), clock_(environment.clock), random_(environment.random), lane_(environment.clock) {}
+
+Cluster::~Cluster() {
+    lane_.stop();
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::make(const config::Settings& settings,
+                                               const std::vector<TransportPlugin>& plugins, uint64_t node_id,
+                                               const Environment& environment) {
+    std::unique_ptr<Cluster> cluster(new Cluster(settings, environment));
+    for (const TransportPlugin& plugin : plugins) {
+        std::string instance = "transport_" + plugin.name;
+        std::replace(instance.begin(), instance.end(), '-', '_');
+        auto transport = plugin::open_transport(
+            plugin.loaded, plugin.name, plugin.configuration,
+            plugin_services(environment.clock, environment.random, cluster->lane_, environment.metrics,
+                            "transport " + plugin.name, std::move(instance)),
+            {node_id, config::node_id_text(node_id)});
+        if (!transport) return transport.error();
+        cluster->transports_.push_back(*std::move(transport));
+    }
+    return cluster;
+}
+
+Result<void> Cluster::start(node::Node& node, ClusterEvents events) {
+    port_ = node.replication();
+    replication::ReplicationOptions options;
+    options.interval_ms = settings_.anti_entropy_interval_ms;
+    options.startup_answers_ms = std::min(options.startup_answers_ms, settings_.startup_catchup_ms);
+    options.startup_catchup_ms = settings_.startup_catchup_ms;
+    options.retention_ms = settings_.log_retention_ms;
+    options.legacy_log = settings_.legacy_wal == "on";
+    const Result<Members> members = load_members(settings_.data_dir);
+    if (members) {
+        options.known_members = *members;
+    } else {
+        log_line(LogLevel::warning, members.error().message);
+    }
+    replication::ReplicationEvents told;
+    told.ready = [this] { ready_.set_value(); };
+    told.awareness = std::move(events.awareness);
+    told.revoke_sessions = std::move(events.revoke_sessions);
+    std::vector<replication::Transport*> transports;
+    for (const auto& each : transports_) transports.push_back(each.get());
+    replicator_ =
+        std::make_unique<replication::Replicator>(lane_, clock_, random_, *port_,
+                                                  replication::Seal(settings_.cluster_id, settings_.cluster_secret,
+                                                                    settings_.cluster_authentication == "require"),
+                                                  options, std::move(transports), std::move(told));
+    return replicator_->start();
+}
+
+void Cluster::stop(uint64_t deadline_us) {
+    std::promise<void> done;
+    std::future<void> stopped = done.get_future();
+    replicator_->stop(deadline_us, [&done] { done.set_value(); });
+    stopped.wait();
+    const std::map<uint64_t, uint64_t> members = replicator_->members();
+    if (Result<void> saved = save_members(settings_.data_dir, members); !saved)
+        log_line(LogLevel::warning, saved.error().message);
+}
+
+void Cluster::close(uint64_t deadline_us) {
+    if (replicator_) replicator_->close(deadline_us);
+    lane_.stop();
+    replicator_.reset();
+}
+
+void Cluster::digests(std::optional<node::KeyName> after, size_t count_max,
+                      std::function<void(node::DigestPage)> done) {
+    port_->digest_keys(std::move(after), count_max, node::digest_key(settings_.cluster_id), std::move(done));
+}
+
+}  // namespace meridian::server

@@ -1,0 +1,222 @@
+// Who this node is: lost writes, restored backups, two processes with one id, numbers that are used twice.
+#include "replication/cluster.h"
+#include "replication/envelope.h"
+
+namespace meridian::replication {
+
+class IncarnationTest : public CppUnit::TestFixture {
+    CPPUNIT_TEST_SUITE(IncarnationTest);
+    CPPUNIT_TEST(a_node_that_is_alone_in_the_world_keeps_its_incarnation);
+    CPPUNIT_TEST(a_restored_node_takes_a_new_incarnation_and_gets_its_entries_back);
+    CPPUNIT_TEST(a_node_takes_a_new_incarnation_while_a_known_member_is_silent);
+    CPPUNIT_TEST(an_expelled_member_is_not_waited_for);
+    CPPUNIT_TEST(lost_entries_that_show_later_begin_an_incarnation_before_the_first_write);
+    CPPUNIT_TEST(lost_entries_that_show_after_a_write_are_merged);
+    CPPUNIT_TEST(a_number_used_twice_raises_an_alarm_and_loses_nothing);
+    CPPUNIT_TEST(an_old_number_used_twice_is_found_in_the_log);
+    CPPUNIT_TEST(another_process_with_this_id_raises_an_alarm);
+    CPPUNIT_TEST(members_are_remembered);
+    CPPUNIT_TEST_SUITE_END();
+
+public:
+    void a_node_that_is_alone_in_the_world_keeps_its_incarnation() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(1);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(1).disk.self.incarnation);
+        cluster.write(1);
+        cluster.world.run_for(second_us);
+        cluster.stop(1);
+        cluster.start(1);
+        cluster.world.run_for(3 * second_us);
+        CPPUNIT_ASSERT(cluster.members.at(1).ready);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    void a_restored_node_takes_a_new_incarnation_and_gets_its_entries_back() {
+        for (const simulation::Shape& shape : {broker_shape(), peers_shape()}) {
+            Cluster cluster(base_seed(), {shape});
+            cluster.start_all(2);
+            for (int i = 0; i < 10; ++i) cluster.write(1);
+            cluster.expect_level(second_us);
+            const FakeDisk backup = cluster.members.at(1).disk;
+            for (int i = 0; i < 10; ++i) cluster.write(1);
+            cluster.expect_level(second_us);
+            cluster.kill(1);
+            cluster.members.at(1).disk = backup;
+            cluster.start(1);
+            cluster.world.run_for(3 * second_us);
+            CPPUNIT_ASSERT(cluster.members.at(1).ready);
+            CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+            CPPUNIT_ASSERT_EQUAL(uint64_t{20}, cluster.members.at(1).disk.vector.at({1, 1}));
+            CPPUNIT_ASSERT(cluster.has_alarm(1, AlarmKind::amnesia));
+            cluster.write(1);
+            cluster.expect_level(second_us);
+            CPPUNIT_ASSERT(!cluster.has_alarm(2, AlarmKind::conflicting_entry));
+            CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(2).disk.vector.at({1, 2}));
+        }
+    }
+
+    void a_node_takes_a_new_incarnation_while_a_known_member_is_silent() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(3);
+        for (const uint64_t node_id : {1, 2, 3}) cluster.write(node_id);
+        cluster.expect_level(second_us);
+        cluster.kill(3);
+        cluster.kill(1);
+        cluster.start(1);
+        cluster.world.run_for(3 * second_us);
+        CPPUNIT_ASSERT(cluster.members.at(1).ready);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    void an_expelled_member_is_not_waited_for() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.options.retention_ms = 60'000;
+        cluster.start_all(2);
+        cluster.write(2);
+        cluster.expect_level(second_us);
+        cluster.kill(2);
+        const std::map<uint64_t, uint64_t> known = cluster.members.at(1).replicator->members();
+        cluster.kill(1);
+        cluster.world.run_for(120 * second_us);
+        cluster.members.at(1).options.known_members = known;
+        cluster.start(1);
+        cluster.world.run_for(3 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    // The only one that knows of them comes after this node has become ready.
+    void lost_entries_that_show_later_begin_an_incarnation_before_the_first_write() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        lose_the_end(cluster);
+        cluster.start(2);
+        cluster.world.run_for(3 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+        cluster.write(1);
+        cluster.expect_level(second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{8}, cluster.members.at(1).disk.vector.at({1, 1}));
+    }
+
+    void lost_entries_that_show_after_a_write_are_merged() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        lose_the_end(cluster);
+        cluster.members.at(1).written = 100;  // other contents than before
+        cluster.write(1);
+        cluster.world.run_for(second_us);
+        cluster.start(2);
+        cluster.world.run_for(20 * second_us);
+        // Numbers 6 .. 8 mean two things now. Nothing that was acknowledged is lost, on either node.
+        CPPUNIT_ASSERT(cluster.has_alarm(1, AlarmKind::amnesia));
+        for (int i = 0; i < 3; ++i) cluster.write(1);
+        cluster.world.run_for(20 * second_us);
+        CPPUNIT_ASSERT_MESSAGE(cluster.differences(),
+                               cluster.members.at(1).disk.states == cluster.members.at(2).disk.states);
+        CPPUNIT_ASSERT(cluster.has_alarm(2, AlarmKind::conflicting_entry));
+        cluster.expect_no_violation();
+        // The next start sets it right.
+        cluster.kill(1);
+        cluster.start(1);
+        cluster.world.run_for(3 * second_us);
+        cluster.write(1);
+        cluster.expect_level(second_us);
+    }
+
+    void a_number_used_twice_raises_an_alarm_and_loses_nothing() { number_used_twice(10); }
+    void an_old_number_used_twice_is_found_in_the_log() { number_used_twice(3'000); }
+
+    void another_process_with_this_id_raises_an_alarm() {
+        for (const uint64_t incarnation : {1, 7}) {
+            Cluster cluster(base_seed(), {broker_shape()});
+            cluster.start_all(2);
+            cluster.world.run_for(5 * second_us);
+            Message message;
+            message.header.from = {1, incarnation};
+            message.header.wall_ms = cluster.world.wall_ms();
+            message.header.number = cluster.world.wall_ms() << 16;
+            Hello hello;
+            hello.nonce = std::string(16, 'x');
+            hello.interval_ms = 10'000;
+            message.body = hello;
+            cluster.networks[0]->inject(1, Channel::control, encode_message(message, cluster.seal));
+            cluster.world.run_for(second_us);
+            CPPUNIT_ASSERT(cluster.has_alarm(1, AlarmKind::node_id_collision));
+            CPPUNIT_ASSERT(!cluster.has_alarm(2, AlarmKind::node_id_collision));
+            // What it writes is merged nevertheless.
+            FakeDisk disk;
+            disk.self = {1, incarnation};
+            Envelope envelope = envelope_of({1, incarnation}, 1, "from the other");
+            cluster.networks[0]->inject(1, Channel::delta, encode_envelope(envelope, cluster.seal));
+            cluster.networks[0]->inject(2, Channel::delta, encode_envelope(envelope, cluster.seal));
+            cluster.world.run_for(second_us);
+            for (const uint64_t node_id : {1, 2})
+                CPPUNIT_ASSERT_EQUAL(size_t{1}, cluster.members.at(node_id).disk.states.count({"ns", "key"}));
+            cluster.expect_no_violation();
+        }
+    }
+
+    void members_are_remembered() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(3);
+        cluster.world.run_for(second_us);
+        const std::map<uint64_t, uint64_t> members = cluster.members.at(1).replicator->members();
+        CPPUNIT_ASSERT_EQUAL(size_t{2}, members.size());
+        CPPUNIT_ASSERT(members.at(2) <= cluster.world.wall_ms() && members.at(2) + 5'000 > cluster.world.wall_ms());
+        cluster.kill(1);
+        cluster.kill(3);
+        // Node 3 has never written: only this list knows it.
+        cluster.members.at(1).options.known_members = members;
+        cluster.start(1);
+        cluster.world.run_for(3 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+private:
+    static Envelope envelope_of(const Origin& origin, uint64_t sequence, const std::string& item) {
+        Envelope envelope;
+        envelope.origin_node_id = origin.node_id;
+        envelope.namespace_name = "ns";
+        envelope.key = "key";
+        envelope.numbered = Envelope::Numbered{};
+        envelope.numbered->incarnation = origin.incarnation;
+        envelope.numbered->sequence = sequence;
+        envelope.numbered->payload = payload_of({item}, 0);
+        return envelope;
+    }
+
+    // Node 1 runs again with 5 of its 8 entries; node 2, which has all, is down.
+    static void lose_the_end(Cluster& cluster) {
+        cluster.start_all(2);
+        for (int i = 0; i < 5; ++i) cluster.write(1);
+        cluster.expect_level(second_us);
+        const FakeDisk backup = cluster.members.at(1).disk;
+        for (int i = 0; i < 3; ++i) cluster.write(1);
+        cluster.expect_level(second_us);
+        cluster.kill(1);
+        cluster.kill(2);
+        cluster.members.at(1).disk = backup;
+        cluster.start(1);
+        cluster.world.run_for(5 * second_us);
+        CPPUNIT_ASSERT(cluster.members.at(1).ready);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    static void number_used_twice(int newer) {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(2);
+        for (int i = 0; i < newer; ++i) cluster.write(1);
+        cluster.expect_level(5 * second_us);
+        CPPUNIT_ASSERT(!cluster.has_alarm(2, AlarmKind::conflicting_entry));
+        for (const char* item : {"other", "other"}) {
+            const Envelope envelope = envelope_of({1, 1}, 2, item);
+            cluster.networks[0]->inject(2, Channel::delta, encode_envelope(envelope, cluster.seal));
+            cluster.world.run_for(second_us);
+        }
+        CPPUNIT_ASSERT(cluster.has_alarm(2, AlarmKind::conflicting_entry));
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, cluster.members.at(2).disk.states.count({"ns", "key"}));
+        cluster.expect_no_violation();
+    }
+};
+
+CPPUNIT_TEST_SUITE_REGISTRATION(IncarnationTest);
+
+}  // namespace meridian::replication
