@@ -158,7 +158,12 @@ void Peer::send_message(Lane& lane) {
              nullptr, deadline);
     } else {
         const auto body = message.bytes;
-        send(lane, post_head("osp1", url_.authority(), "application/msgpack", body->size()), body, deadline);
+        // Who has a deadline waits for it; the peer need not answer sooner for want of a reply.
+        const uint64_t now = loop_.now_us();
+        const uint64_t wait_ms = std::min<uint64_t>(deadline > now ? (deadline - now) / 1000 + 1 : 1, 3'600'000);
+        const std::string header =
+            message.is_request ? "Meridian-Wait: " + std::to_string(wait_ms) + "\r\n" : std::string();
+        send(lane, post_head("osp1", url_.authority(), "application/msgpack", body->size(), header), body, deadline);
     }
 }
 

@@ -196,6 +196,7 @@ void ServerConnection::choose_route(const http::RequestHead& head) {
         return;
     }
     if (route_ == Route::pull) choose_log_route(head);
+    choose_wait(head);
     const auto of_delta = route_ == Route::delta ? head.header("meridian-namespace") : std::nullopt;
     if (of_delta) {
         const auto bytes = base64url_decode(*of_delta);

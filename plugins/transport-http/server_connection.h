@@ -51,6 +51,7 @@ private:
     void begin_request(const http::RequestHead& head);
     // The route of the request, or the status of its refusal.
     void choose_route(const http::RequestHead& head);
+    void choose_wait(const http::RequestHead& head);
     void choose_log_route(const http::RequestHead& head);
 
     void deliver();
@@ -89,6 +90,7 @@ private:
     size_t batch_at_ = 0;
     uint64_t busy_until_us_ = 0;
     uint64_t reply_id_ = 0;
+    uint64_t reply_wait_us_ = 0;
 
     std::string output_;
     size_t written_ = 0;

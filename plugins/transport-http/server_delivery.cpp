@@ -1,4 +1,5 @@
 // From a request that has arrived to the host, and back: the second half of ServerConnection.
+#include <algorithm>
 #include <charconv>
 
 #include "server.h"
@@ -10,6 +11,14 @@ namespace {
 constexpr std::string_view messages_type = "application/msgpack";
 constexpr std::string_view log_type = "application/octet-stream";
 }  // namespace
+
+void ServerConnection::choose_wait(const http::RequestHead& head) {
+    reply_wait_us_ = route_ == Route::control ? loop_.settings.reply_timeout_us : loop_.settings.pull_timeout_us;
+    const auto asked = route_ == Route::control ? head.header("meridian-wait") : std::nullopt;
+    uint32_t ms = 0;
+    if (!asked || std::from_chars(asked->data(), asked->data() + asked->size(), ms).ec != std::errc()) return;
+    reply_wait_us_ = std::max(reply_wait_us_, std::min(uint64_t{ms} * 1000, loop_.settings.pull_timeout_us));
+}
 
 void ServerConnection::choose_log_route(const http::RequestHead& head) {
     if (const auto want = http::query_value(head.query, "want")) {
@@ -83,8 +92,7 @@ meridian_status ServerConnection::deliver_batch() {
 
 meridian_status ServerConnection::deliver_for_reply(uint32_t channel) {
     reply_id_ = server_.expect_reply(id_);
-    set_state(State::replying,
-              channel == MERIDIAN_CHANNEL_CONTROL ? loop_.settings.reply_timeout_us : loop_.settings.pull_timeout_us);
+    set_state(State::replying, reply_wait_us_);
     const meridian_status status = server_.sink().deliver(channel, {}, body_, {}, reply_id_);
     if (status != MERIDIAN_OK) {
         server_.forget_reply(reply_id_);

@@ -29,6 +29,7 @@ class RequestTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(fails_behind_others_when_the_deadline_passes);
     CPPUNIT_TEST(answers_requests_in_any_order);
     CPPUNIT_TEST(cancels_what_waits_and_what_is_under_way);
+    CPPUNIT_TEST(waits_for_a_reply_until_the_deadline);
     CPPUNIT_TEST(drops_late_replies);
     CPPUNIT_TEST(refuses_an_id_that_is_in_use);
     CPPUNIT_TEST(does_not_wait_behind_deltas_or_pulls);
@@ -148,6 +149,12 @@ public:
             second.reply(at->reply_id, "re:" + at->bytes);
             CPPUNIT_ASSERT_EQUAL("re:" + at->bytes, first.reply_of(std::stoull(at->bytes)).bytes);
         }
+    }
+    void waits_for_a_reply_until_the_deadline() {
+        Node second{{"reply_timeout", "1ms"}};
+        Node first{{"peers", second.url()}};
+        first.request(1, MERIDIAN_CHANNEL_CONTROL, second.url(), "x", in_ms(first, 100));
+        CPPUNIT_ASSERT_EQUAL(meridian_status{MERIDIAN_TIMEOUT}, first.reply_of(1).status);
     }
     void drops_late_replies() {
         Node second;
