@@ -34,9 +34,7 @@ std::string_view RoomBatch::frame(node::KeyForm form, size_t index) const {
 }
 
 size_t RoomBatch::message_bytes() const {
-    size_t bytes = 0;
-    for (const RoomMessage& message : messages_) bytes += message.bytes(node::KeyForm::integer_keys).size();
-    return bytes;
+    return frames(node::KeyForm::integer_keys)->size();
 }
 
 std::optional<ConnectionId> Room::leave(size_t index) {
