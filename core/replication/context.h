@@ -24,6 +24,9 @@ namespace meridian::replication {
 // A message's number is the millisecond in which it was sent, and which one of that millisecond it was.
 inline constexpr unsigned message_number_bits = 16;
 
+// What an entry costs in memory besides its texts and bytes.
+inline constexpr size_t entry_memory_bytes = 160;
+
 class Context {
 public:
     Context(Lane& lane, Clock& clock, Random& random, node::ReplicationPort& port, Seal seal,

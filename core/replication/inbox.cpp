@@ -13,7 +13,6 @@ namespace {
 constexpr size_t prints_max = 1'024;
 constexpr size_t unnumbered_prints_max = 4'096;
 constexpr size_t log_checks_max = 16;
-constexpr size_t entry_overhead_bytes = 160;
 
 uint64_t print_of(const node::RemoteEntry& entry) {
     const std::hash<std::string> hash;
@@ -23,7 +22,7 @@ uint64_t print_of(const node::RemoteEntry& entry) {
 }
 
 size_t cost_of(const node::RemoteEntry& entry) {
-    return entry.payload.size() + entry.name.namespace_name.size() + entry.name.key.size() + entry_overhead_bytes;
+    return entry.payload.size() + entry.name.namespace_name.size() + entry.name.key.size() + entry_memory_bytes;
 }
 
 bool same_content(const node::RemoteEntry& left, const node::RemoteEntry& right) {

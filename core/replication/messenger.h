@@ -19,6 +19,10 @@
 
 namespace meridian::replication {
 
+// What a message costs besides its lists, at most; and after how long a peer may come again that was refused.
+inline constexpr size_t message_overhead_bytes = 512;
+inline constexpr uint64_t busy_retry_ms = 300;
+
 // To whom, and how, a question is to be answered.
 struct ReplyPath {
     Endpoint* endpoint = nullptr;

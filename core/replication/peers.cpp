@@ -40,7 +40,10 @@ Peer* Peers::sender(const Origin& from) {
         const auto expelled = std::find_if(peers_.begin(), peers_.end(), [this](const auto& other) {
             return state(other.second) == PeerState::expelled;
         });
-        if (expelled != peers_.end()) peers_.erase(expelled);
+        if (expelled != peers_.end()) {
+            members_.erase(expelled->first);
+            peers_.erase(expelled);
+        }
     }
     if (peers_.size() >= context_.options.peers_max) {
         context_.alarm(AlarmKind::peers_full, "",

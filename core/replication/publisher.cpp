@@ -9,10 +9,8 @@ namespace meridian::replication {
 
 namespace {
 
-constexpr size_t entry_overhead_bytes = 160;
-
 size_t cost_of(const node::CommittedEntry& entry) {
-    return entry.payload.size() + entry.name.namespace_name.size() + entry.name.key.size() + entry_overhead_bytes;
+    return entry.payload.size() + entry.name.namespace_name.size() + entry.name.key.size() + entry_memory_bytes;
 }
 
 }  // namespace
@@ -31,7 +29,7 @@ void Publisher::on_committed(std::vector<node::CommittedEntry> entries) {
             entry.payload.clear();
             entry.view.reset();
         }
-        cost = entries.size() * entry_overhead_bytes;
+        cost = entries.size() * entry_memory_bytes;
     }
     posted_bytes_ += cost;
     context_.post([this, cost, too_much, entries = std::move(entries)]() mutable {

@@ -7,10 +7,8 @@ namespace meridian::replication {
 
 namespace {
 
-constexpr uint64_t busy_retry_ms = 300;
-// What a message costs besides its entries, and an entry besides its texts and bytes, at most.
-constexpr size_t message_overhead_bytes = 512;
-constexpr size_t entry_overhead_bytes = 64;
+// What an entry costs in a message besides its texts and bytes, at most.
+constexpr size_t entry_message_bytes = 64;
 constexpr size_t gone_bytes = 40;
 
 }  // namespace
@@ -44,7 +42,7 @@ void PullServer::answer(const ReplyPath& path, node::EntryPage page, size_t byte
     size_t bytes = message_overhead_bytes + entries.error.size() + entries.gone.size() * gone_bytes;
     for (node::RemoteEntry& entry : page.entries) {
         const size_t cost =
-            entry.payload.size() + entry.name.namespace_name.size() + entry.name.key.size() + entry_overhead_bytes;
+            entry.payload.size() + entry.name.namespace_name.size() + entry.name.key.size() + entry_message_bytes;
         if (bytes + cost > bytes_max) {
             entries.complete = false;
             if (entries.entries.empty()) {

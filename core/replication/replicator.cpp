@@ -89,6 +89,7 @@ private:
     bool written_ = false;  // an own entry has become durable since start()
     size_t started_ = 0;
     uint64_t began_wall_ms_ = 0;
+    const Origin first_self_ = context_.self;  // what it said before a new incarnation may still come back
 };
 
 Replicator::Engine::Engine(Lane& lane, Clock& clock, Random& random, node::ReplicationPort& port, Seal seal,
@@ -270,7 +271,7 @@ void Replicator::Engine::on_message(ReplyPath path, Message message) {
     const Header header = message.header;
     path.to = header.from;
     path.request_id = header.request_id;
-    if (header.from == context_.self) {
+    if (header.from == context_.self || header.from == first_self_) {
         on_own_message(header, message.body);
         return messenger_.reply_nothing(path);
     }
@@ -358,7 +359,7 @@ void Replicator::Engine::on_hello(const ReplyPath& path, const Header& header, c
     }
     look_for_amnesia(*peer);
     startup_.look();
-    puller_.heard(*peer, is_new || header.to.has_value() || !context_.ready);
+    puller_.heard(*peer, is_new || !context_.ready);
     puller_.pump();
 }
 

@@ -33,6 +33,11 @@ void Retention::tick() {
 }
 
 void Retention::sample(const Origin& origin, uint64_t wall_ms, uint64_t head) {
+    if (samples_.size() > context_.options.peers_max && samples_.find(origin.node_id) == samples_.end()) {
+        for (auto it = samples_.begin(); it != samples_.end();)
+            it = it->first != context_.self.node_id && peers_.find(it->first) == nullptr ? samples_.erase(it)
+                                                                                         : std::next(it);
+    }
     auto& [known, samples] = samples_[origin.node_id];
     if (known != origin) {
         known = origin;

@@ -11,8 +11,6 @@ namespace meridian::replication {
 namespace {
 
 constexpr uint64_t busy_after_us = 2'000'000;
-constexpr uint64_t busy_retry_ms = 300;
-constexpr size_t message_overhead_bytes = 512;
 constexpr size_t tree_node_bytes = 64;
 constexpr size_t vector_entry_bytes = 32;
 constexpr size_t key_overhead_bytes = 32;

@@ -14,6 +14,7 @@ class DefenceTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(an_origin_far_ahead_costs_bounded_memory);
     CPPUNIT_TEST(a_slow_node_makes_the_transport_wait_and_loses_nothing);
     CPPUNIT_TEST(at_most_four_pulls_are_served_at_once);
+    CPPUNIT_TEST(one_pull_is_outstanding_per_peer);
     CPPUNIT_TEST(a_peer_that_never_answers_is_left_and_another_is_asked);
     CPPUNIT_TEST(nodes_beyond_the_limit_are_not_listened_to);
     CPPUNIT_TEST(awareness_and_revocations_reach_every_other_node_once);
@@ -147,6 +148,25 @@ public:
         cluster.world.run_for(4 * second_us);
         CPPUNIT_ASSERT_EQUAL(uint64_t{4}, cluster.status(1).counters.pulls_served);
         CPPUNIT_ASSERT(cluster.status(1).counters.pulls_refused >= 3);
+    }
+
+    void one_pull_is_outstanding_per_peer() {
+        Cluster cluster(base_seed(), {peers_shape()});
+        cluster.start_all(2);
+        cluster.members.at(1).port->reads_stall = true;
+        // Gaps of several origins, each with a timer of its own.
+        for (uint64_t origin = 10; origin < 20; ++origin) {
+            for (uint64_t sequence = 1; sequence <= 3; ++sequence) {
+                const std::string bytes = encode_envelope(envelope(origin, sequence), cluster.seal);
+                cluster.networks[0]->inject(1, Channel::delta, bytes);
+                if (sequence == 3) cluster.networks[0]->inject(2, Channel::delta, bytes);
+            }
+        }
+        const auto asked = [&] { return cluster.status(2).counters.pulls_sent > 0; };
+        CPPUNIT_ASSERT(cluster.world.run_until(asked, 30 * second_us));
+        cluster.world.run_for(2 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.status(2).counters.pulls_sent);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.status(2).pulls_outstanding);
     }
 
     void a_peer_that_never_answers_is_left_and_another_is_asked() {

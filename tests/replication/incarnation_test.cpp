@@ -44,8 +44,8 @@ public:
             cluster.kill(1);
             cluster.members.at(1).disk = backup;
             cluster.start(1);
-            cluster.world.run_for(3 * second_us);
-            CPPUNIT_ASSERT(cluster.members.at(1).ready);
+            // At the moment from which on writes are taken.
+            CPPUNIT_ASSERT(cluster.world.run_until([&] { return cluster.members.at(1).ready; }, 10 * second_us));
             CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
             CPPUNIT_ASSERT_EQUAL(uint64_t{20}, cluster.members.at(1).disk.vector.at({1, 1}));
             CPPUNIT_ASSERT(cluster.has_alarm(1, AlarmKind::amnesia));
@@ -63,10 +63,15 @@ public:
         cluster.expect_level(second_us);
         cluster.kill(3);
         cluster.kill(1);
+        // Hellos of the former incarnation come back when the new one has begun.
+        cluster.networks[0]->weather.delay_max_us = 500'000;
+        cluster.members.at(1).options.interval_ms = 300;
         cluster.start(1);
-        cluster.world.run_for(3 * second_us);
+        cluster.world.run_for(10 * second_us);
         CPPUNIT_ASSERT(cluster.members.at(1).ready);
         CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+        CPPUNIT_ASSERT(!cluster.has_alarm(1, AlarmKind::node_id_collision));
+        for (const PeerStatus& peer : cluster.status(1).peers) CPPUNIT_ASSERT(peer.origin.node_id != 1);
     }
 
     void an_expelled_member_is_not_waited_for() {

@@ -8,6 +8,7 @@ class SliceTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_write_reaches_every_node_at_once);
     CPPUNIT_TEST(a_late_node_catches_up_before_it_is_ready);
     CPPUNIT_TEST(a_lost_envelope_is_pulled_after_the_gap_shows);
+    CPPUNIT_TEST(a_busy_transport_gets_entries_later_and_in_order);
     CPPUNIT_TEST(the_last_lost_envelope_is_found_by_hello);
     CPPUNIT_TEST(a_third_node_serves_entries_of_a_dead_origin);
     CPPUNIT_TEST(a_node_that_was_cut_off_gets_everything_page_by_page);
@@ -67,6 +68,17 @@ public:
             cluster.expect_level(second_us / 2);
             CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.status(2).counters.pulls_sent);
         }
+    }
+
+    void a_busy_transport_gets_entries_later_and_in_order() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(2);
+        cluster.networks[0]->weather.busy = 0.3;
+        cluster.networks[0]->weather.delay_min_us = cluster.networks[0]->weather.delay_max_us = 500;
+        for (int i = 0; i < 100; ++i) cluster.write(1);
+        cluster.expect_level(second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, cluster.status(2).counters.pulls_sent);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, cluster.status(1).counters.entries_skipped);
     }
 
     void the_last_lost_envelope_is_found_by_hello() {

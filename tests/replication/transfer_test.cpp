@@ -128,6 +128,8 @@ public:
         cluster.start(3);
         cluster.expect_level(10 * second_us);
         CPPUNIT_ASSERT_EQUAL(uint64_t{0}, cluster.status(3).counters.transfers_started);
+        // Its hello said that its log begins later: it is not even asked.
+        CPPUNIT_ASSERT_EQUAL(uint64_t{0}, cluster.status(1).counters.pulls_served);
         CPPUNIT_ASSERT_EQUAL(uint64_t{300}, cluster.members.at(3).port->merged);
     }
 
