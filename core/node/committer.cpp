@@ -57,6 +57,7 @@ void Committer::start(const Start& start, std::vector<CommitListener*> listeners
     listeners_ = std::move(listeners);
     lanes_ = std::move(lanes);
     received_ = ReceivedVector(start_.received);
+    opened_sequence_ = start_.sequence;
     incarnation_.store(start_.incarnation, std::memory_order_release);
     const std::lock_guard lock(mutex_);
     next_ticket_ = store_.opening().next_position;
@@ -76,6 +77,11 @@ VersionVector Committer::vector() const {
 
 void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
     Submission submission;
+    submission.settled = std::move(settled);
+    if (start_.sequence != opened_sequence_ || pending_entries_.load(std::memory_order_relaxed) != 0) {
+        lane_.post([refused = std::move(submission.settled)] { refused(CommitStatus::not_committed); });
+        return;
+    }
     if (start_.sequence != 0) {
         const Origin before{options_.node_id, start_.incarnation};
         submission.metadata.push_back(sequence_write(vector_prefix, before, start_.sequence));
@@ -84,8 +90,8 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
     }
     start_.incarnation = incarnation;
     start_.sequence = 0;
+    opened_sequence_ = 0;
     incarnation_.store(incarnation, std::memory_order_release);
-    submission.settled = std::move(settled);
     enqueue_and_schedule(std::move(submission));
 }
 

@@ -140,9 +140,7 @@ void ShardImpl::read_states(std::vector<KeyName> names, std::function<void(Resul
             const std::string delta = wire::encode_key_delta(slot.key.full_delta());
             wire::LogEntryParts parts;
             parts.key_delta = delta;
-            BinaryWriter payload;
-            wire::encode_log_entry(payload, parts);
-            states.back().payload = payload.take();
+            states.back().payload = wire::encode_log_entry(parts);
         }
         hold(ticket, [done, states = std::move(states)](Durability durability) {
             durability == Durability::durable ? done(states) : done(error_of(durability));
