@@ -116,6 +116,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(an_entry_that_does_not_decode_fails_its_merge_and_names_its_key);
     CPPUNIT_TEST(a_batch_becomes_visible_in_one_step);
     CPPUNIT_TEST(entries_are_read_back_page_by_page);
+    CPPUNIT_TEST(entries_behind_a_range_are_found_by_the_next_reading);
     CPPUNIT_TEST(entries_of_cold_keys_do_not_overtake);
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
@@ -299,6 +300,16 @@ public:
         // A node that was opened again serves the same.
         b.restart(false);
         CPPUNIT_ASSERT_EQUAL(from_to(1, 30), sequences(b.read({{a.self()}}).entries));
+    }
+
+    // Who holds what comes after a gap asks for the gap, and then for what comes after that.
+    void entries_behind_a_range_are_found_by_the_next_reading() {
+        Replica a(1, base_seed());
+        for (uint64_t i = 1; i <= 30; ++i) a.harness.submit(request("room", {increment("gc:x", i, 1)}));
+        a.settle();
+        CPPUNIT_ASSERT_EQUAL(from_to(1, 5), sequences(a.read({{a.self(), 0, 5}}).entries));
+        CPPUNIT_ASSERT_EQUAL(from_to(8, 20), sequences(a.read({{a.self(), 7, 20}}).entries));
+        CPPUNIT_ASSERT_EQUAL(from_to(21, 30), sequences(a.read({{a.self(), 20}}).entries));
     }
 
     void entries_of_cold_keys_do_not_overtake() {
