@@ -76,6 +76,11 @@ VersionVector Committer::vector() const {
 }
 
 void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
+    if (in_flight_) {  // it ends with the numbers that it began with
+        after_flight_.push_back(
+            [this, incarnation, settled = std::move(settled)] { begin_incarnation(incarnation, settled); });
+        return;
+    }
     Submission submission;
     submission.settled = std::move(settled);
     if (start_.sequence != opened_sequence_ || pending_entries_.load(std::memory_order_relaxed) != 0) {
@@ -85,8 +90,7 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
     if (start_.sequence != 0) {
         const Origin before{options_.node_id, start_.incarnation};
         submission.metadata.push_back(sequence_write(vector_prefix, before, start_.sequence));
-        start_.received[before] = start_.sequence;
-        received_ = ReceivedVector(start_.received);
+        received_.keep(before, start_.sequence);
     }
     start_.incarnation = incarnation;
     start_.sequence = 0;
@@ -302,6 +306,7 @@ void Committer::on_commit_result(const CommitResult& result) {
     }
     for (const auto& settled : std::exchange(flight_.settled, {})) settled(result.status);
     flight_.clear();
+    for (const auto& task : std::exchange(after_flight_, {})) task();
     close_group();
 }
 

@@ -205,6 +205,7 @@ private:
     std::vector<LogEntryView> numbered_;  // the entries of `flight_`
     uint64_t flight_sequence_ = 0;
     uint64_t flight_ceiling_ms_ = 0;
+    std::vector<std::function<void()>> after_flight_;  // what must wait for the result of the flight
     std::function<void()> drained_;
 
     std::atomic<uint64_t> pending_bytes_{0};  // queued and in flight

@@ -41,6 +41,12 @@ void ReceivedVector::stage_raise(const Origin& origin, uint64_t sequence) {
     progress.advance();
 }
 
+void ReceivedVector::keep(const Origin& origin, uint64_t sequence) {
+    Progress& progress = durable_[origin];
+    progress.held = std::max(progress.held, sequence);
+    progress.advance();
+}
+
 VersionVector ReceivedVector::staged() const {
     VersionVector out;
     for (const auto& [origin, progress] : staged_) {

@@ -26,6 +26,9 @@ public:
     // The effect of all entries up to this one is in the group, or was before.
     void stage_raise(const Origin& origin, uint64_t sequence);
 
+    // So much of an origin is durable that was counted elsewhere until now. REQUIRES: nothing is staged.
+    void keep(const Origin& origin, uint64_t sequence);
+
     // The origins whose number the group advances, with the new number.
     VersionVector staged() const;
     // As it is once the group is durable.

@@ -187,6 +187,7 @@ struct ReplicationPortImpl::Reading {
         uint64_t contiguous = 0;             // up to here all of it has been found
         std::map<uint64_t, LogEntry> found;  // after `wanted.after`
         uint64_t held = 0;                   // what there is
+        uint64_t passed_over = UINT64_MAX;   // position of the first entry after what is asked for, or held
         bool done() const { return contiguous >= std::min(wanted.upto, held); }
     };
     std::map<Origin, Range> ranges;
@@ -265,7 +266,11 @@ void ReplicationPortImpl::on_log_page(const std::shared_ptr<Reading>& reading, L
         if (at == reading->ranges.end()) continue;
         Reading::Range& range = at->second;
         const uint64_t sequence = entry.origin_sequence;
-        if (sequence <= range.wanted.after || sequence > std::min(range.wanted.upto, range.held)) continue;
+        if (sequence <= range.wanted.after) continue;
+        if (sequence > std::min(range.wanted.upto, range.held)) {
+            range.passed_over = std::min(range.passed_over, entry.position);
+            continue;
+        }
         const size_t bytes = entry.payload.size() + entry.name.key.size() + entry.name.namespace_name.size();
         if (reading->count > 0 &&
             (reading->count >= reading->count_max || reading->bytes + bytes > reading->bytes_max) &&
@@ -290,7 +295,7 @@ void ReplicationPortImpl::finish_reading(const std::shared_ptr<Reading>& reading
     out.complete = out.error.empty() && out.gone.empty();
     for (auto& [origin, range] : reading->ranges) {
         if (!range.done()) out.complete = false;
-        uint64_t next_position = reading->position;
+        uint64_t next_position = std::min(reading->position, range.passed_over);
         for (auto& [sequence, entry] : range.found) {
             if (sequence > range.contiguous) {
                 next_position = std::min(next_position, entry.position);

@@ -98,8 +98,10 @@ void Context::alarm(AlarmKind kind, const std::string& subject, const std::strin
     alarm.kind = kind;
     alarm.text = text;
     alarm.last_wall_ms = wall_ms();
+    const bool is_news = alarm.count == 0 || !alarm.active;
     if (alarm.count++ == 0) alarm.first_wall_ms = alarm.last_wall_ms;
     alarm.active = true;
+    if (is_news && on_alarm) on_alarm(alarm);
 }
 
 void Context::clear_alarm(AlarmKind kind, const std::string& subject) {

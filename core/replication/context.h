@@ -5,6 +5,7 @@
 // or after the lane has stopped.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -72,6 +73,7 @@ public:
     std::string nonce;  // of this process
     Origin self;        // changes when a new incarnation begins
     ReplicationCounters counters;
+    std::function<void(const Alarm&)> on_alarm;  // one that did not hold before; may be null
     std::map<std::pair<AlarmKind, std::string>, Alarm> alarms;
     bool ready = false;
     bool stopping = false;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <memory>
+#include <utility>
 
 #include "wire/log_entry.h"
 
@@ -162,6 +164,10 @@ void Inbox::compare_with_log(node::RemoteEntry entry, uint64_t print) {
 }
 
 void Inbox::conflict(node::RemoteEntry entry, uint64_t print) {
+    if (!wire::decode_log_entry(entry.payload)) {
+        ++context_.counters.dropped_invalid;
+        return;
+    }
     ++context_.counters.entries_conflicting;
     context_.alarm(AlarmKind::conflicting_entry, to_text(entry.origin),
                    "number " + std::to_string(entry.sequence) + " of origin " + to_text(entry.origin) +
@@ -379,12 +385,16 @@ void Inbox::merge_unnumbered() {
     context_.port.merge(unnumbered_.front().entries, context_.here([this](Result<void> result) {
         Unnumbered& first = unnumbered_.front();
         if (!result && first.repeats) {
+            // The others need not wait for one that perhaps never succeeds.
             ++context_.counters.merges_failed;
-            context_.post_after(context_.backoff_us(++first.failures), [this] {
-                unnumbered_in_flight_ = false;
+            const auto failed = std::make_shared<Unnumbered>(std::move(first));
+            unnumbered_.pop_front();
+            unnumbered_in_flight_ = false;
+            context_.post_after(context_.backoff_us(++failed->failures), [this, failed] {
+                unnumbered_.push_back(std::move(*failed));
                 merge_more();
             });
-            return;
+            return merge_more();
         }
         unnumbered_in_flight_ = false;
         const Unnumbered finished = std::move(first);

@@ -151,6 +151,11 @@ std::map<uint64_t, uint64_t> Peers::remembered() const {
     for (const auto& [node_id, heard_wall_ms] : members_) {
         if (retained(heard_wall_ms)) remembered.emplace(node_id, heard_wall_ms);
     }
+    // Of those whose entries are held it must be known that they are expelled, or they would count as heard now.
+    for (const auto& [origin, sequence] : context_.port.vector()) {
+        const auto found = members_.find(origin.node_id);
+        if (found != members_.end()) remembered.insert(*found);
+    }
     return remembered;
 }
 

@@ -127,6 +127,7 @@ Replicator::Engine::Engine(Lane& lane, Clock& clock, Random& random, node::Repli
                     if (events_.ready) events_.ready();
                 }}),
       retention_(context_, peers_) {
+    context_.on_alarm = events_.alarm;
     for (Transport* transport : transports)
         endpoints_.push_back(
             std::make_unique<Endpoint>(context_, *transport, endpoints_.size(), static_cast<EndpointEvents&>(*this)));

@@ -42,6 +42,8 @@ struct ReplicationEvents {
     // From clients of other nodes.
     std::function<void(const Awareness&)> awareness;
     std::function<void(const RevokeSessions&)> revoke_sessions;
+    // One has begun to hold; for the log.
+    std::function<void(const Alarm&)> alarm;
     // An envelope of a node of the older implementation, which numbers nothing.
     std::function<void(std::string namespace_name, std::string key, std::string delta_bytes)> legacy_delta;
 };

@@ -13,6 +13,7 @@ void Startup::start() {
         look();
     });
     context_.post_after(context_.options.startup_catchup_ms * 1000, [this] {
+        catchup_over_ = true;
         target_.clear();
         if (state_ == State::level) look();
     });
@@ -75,7 +76,7 @@ void Startup::begin_incarnation(uint32_t failures) {
 void Startup::catch_up() {
     state_ = State::level;
     for (const auto& [node_id, peer] : peers_.all()) {
-        if (peers_.alive(peer)) node::merge_into(target_, peer.vector);
+        if (!catchup_over_ && peers_.alive(peer)) node::merge_into(target_, peer.vector);
     }
     look();
 }

@@ -46,6 +46,7 @@ private:
     Events events_;
     State state_ = State::answers;
     bool answers_due_ = false;
+    bool catchup_over_ = false;  // startup_catchup_ms are over, whatever the state was then
     bool new_incarnation_ = false;
     VersionVector target_;
 };

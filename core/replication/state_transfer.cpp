@@ -114,8 +114,9 @@ void StateTransfer::ask_keys() {
     const std::vector<std::string> paths(run_->with_keys.end() - static_cast<std::ptrdiff_t>(count),
                                          run_->with_keys.end());
     ask<KeysReply>(KeysRequest{run_->scan, paths}, [this, count](KeysReply reply) {
-        // One path is asked no further: what did not fit is found by the next transfer.
+        // One path is asked no further: the next transfer finds more, when these keys are equal.
         if (!reply.error.empty() && !(reply.error == answer_too_large && count == 1)) return again(reply.error, 0);
+        if (!reply.error.empty()) run_->incomplete = true;
         run_->failures = 0;
         run_->with_keys.resize(run_->with_keys.size() - count);
         run_->names = differing_keys(run_->own, key_, reply.keys);
@@ -160,6 +161,7 @@ void StateTransfer::take_states(StatesReply reply) {
 }
 
 void StateTransfer::raise() {
+    if (run_->incomplete) return end(false);
     VersionVector vector = run_->vector;
     // What this node has written it numbers itself.
     vector.erase(context_.self);

@@ -42,6 +42,7 @@ private:
         std::vector<node::KeyName> names;
         size_t batch_max = 0;  // of paths in a question; halved when an answer is too large
         uint32_t failures = 0;
+        bool incomplete = false;  // some keys were not told: the vector must not be raised
     };
 
     void step();

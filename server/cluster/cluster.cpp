@@ -54,6 +54,9 @@ Result<void> Cluster::start(node::Node& node, ClusterEvents events) {
     told.ready = [this] { ready_.set_value(); };
     told.awareness = std::move(events.awareness);
     told.revoke_sessions = std::move(events.revoke_sessions);
+    told.alarm = [](const replication::Alarm& alarm) {
+        log_line(LogLevel::warning, alarm.text, {{"alarm", replication::alarm_name(alarm.kind)}});
+    };
     std::vector<replication::Transport*> transports;
     for (const auto& each : transports_) transports.push_back(each.get());
     replicator_ =

@@ -116,9 +116,11 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(an_entry_that_does_not_decode_fails_its_merge_and_names_its_key);
     CPPUNIT_TEST(a_batch_becomes_visible_in_one_step);
     CPPUNIT_TEST(entries_are_read_back_page_by_page);
+    CPPUNIT_TEST(entries_behind_a_range_are_found_by_the_next_reading);
     CPPUNIT_TEST(entries_of_cold_keys_do_not_overtake);
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
+    CPPUNIT_TEST(a_new_incarnation_keeps_what_came_from_others_since_the_start);
     CPPUNIT_TEST(digests_are_equal_in_any_order_of_arrival_and_tell_what_differs);
     CPPUNIT_TEST(digests_leave_out_what_is_dead);
     CPPUNIT_TEST(whole_states_and_a_raised_vector_make_nodes_level);
@@ -301,6 +303,16 @@ public:
         CPPUNIT_ASSERT_EQUAL(from_to(1, 30), sequences(b.read({{a.self()}}).entries));
     }
 
+    // Who holds what comes after a gap asks for the gap, and then for what comes after that.
+    void entries_behind_a_range_are_found_by_the_next_reading() {
+        Replica a(1, base_seed());
+        for (uint64_t i = 1; i <= 30; ++i) a.harness.submit(request("room", {increment("gc:x", i, 1)}));
+        a.settle();
+        CPPUNIT_ASSERT_EQUAL(from_to(1, 5), sequences(a.read({{a.self(), 0, 5}}).entries));
+        CPPUNIT_ASSERT_EQUAL(from_to(8, 20), sequences(a.read({{a.self(), 7, 20}}).entries));
+        CPPUNIT_ASSERT_EQUAL(from_to(21, 30), sequences(a.read({{a.self(), 20}}).entries));
+    }
+
     void entries_of_cold_keys_do_not_overtake() {
         Replica a(1, base_seed()), b(2, base_seed() + 1);
         // All in one namespace, so in one shard: the first key has to be loaded, the others are in memory.
@@ -376,6 +388,41 @@ public:
         check();
         a.restart(false);
         check();
+    }
+
+    // Entries of others come while the node makes up its mind, and are under way when it has.
+    void a_new_incarnation_keeps_what_came_from_others_since_the_start() {
+        Replica a(1, base_seed()), b(2, base_seed() + 1);
+        for (uint64_t i = 1; i <= 40; ++i) b.harness.write(request("room", {increment("gc:x", 2, i)}));
+        b.settle();
+        const auto of_b = b.own_entries();
+        for (uint64_t i = 1; i <= 3; ++i) a.harness.write(request("room", {increment("gc:x", 1, 1)}));
+        a.restart(true);
+        const Origin before = a.self();
+        CPPUNIT_ASSERT_EQUAL(std::string(), a.merge(part(of_b, 0, 10)));
+        size_t merged = 0;
+        for (size_t i = 10; i < 30; ++i) {
+            a.port().merge(part(of_b, i, i + 1), [&merged](const Result<void>& result) { merged += result.ok(); });
+            a.harness.world.run_for(a.harness.world.below(300));
+        }
+        const auto begun = a.wait<Result<void>>([&](auto done) { a.port().begin_incarnation(done); });
+        CPPUNIT_ASSERT(begun.ok());
+        a.settle();
+        CPPUNIT_ASSERT_EQUAL(size_t{20}, merged);
+        const auto check = [&](uint64_t of_b_held, uint64_t own) {
+            CPPUNIT_ASSERT_EQUAL(of_b_held, held(a.port().vector(), b.self()));
+            CPPUNIT_ASSERT_EQUAL(uint64_t{3}, held(a.port().vector(), before));
+            CPPUNIT_ASSERT_EQUAL(own, held(a.port().vector(), a.self()));
+        };
+        check(30, 0);
+        CPPUNIT_ASSERT_EQUAL(std::string(), a.merge(part(of_b, 30, 40)));
+        a.committed.clear();
+        a.harness.write(request("room", {increment("gc:x", 1, 1)}));
+        a.settle();
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, a.committed.at(0).sequence);
+        check(40, 1);
+        a.restart(false);
+        check(40, 1);
     }
 
     void digests_are_equal_in_any_order_of_arrival_and_tell_what_differs() {

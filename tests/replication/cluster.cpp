@@ -68,6 +68,7 @@ void Cluster::start(uint64_t node_id) {
     events.ready = [&member] { member.ready = true; };
     events.awareness = [&member](const Awareness& awareness) { member.awareness.push_back(awareness); };
     events.revoke_sessions = [&member](const RevokeSessions& order) { member.revocations.push_back(order); };
+    events.alarm = [&member](const Alarm& alarm) { member.alarms_told.push_back(alarm.kind); };
     events.legacy_delta = [&member](const std::string&, const std::string& key, const std::string&) {
         member.legacy_deltas.push_back(key);
     };

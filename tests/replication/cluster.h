@@ -47,6 +47,7 @@ struct Member {
     std::vector<Awareness> awareness;
     std::vector<RevokeSessions> revocations;
     std::vector<std::string> legacy_deltas;
+    std::vector<AlarmKind> alarms_told;
 };
 
 class Cluster {

@@ -12,10 +12,14 @@ using node::Origin;
 using node::RemoteEntry;
 
 std::string payload_of(const std::set<std::string>& items, uint64_t batch_following) {
-    wire::LogEntryPayload payload;
-    payload.batch_following = batch_following;
-    for (const std::string& item : items) payload.key_delta += item + '\n';
-    return wire::encode_log_entry(payload);
+    std::string delta;
+    for (const std::string& item : items) delta += item + '\n';
+    wire::LogEntryParts parts;
+    parts.batch_following = batch_following;
+    parts.key_delta = delta;
+    BinaryWriter payload;
+    wire::encode_log_entry(payload, parts);
+    return payload.take();
 }
 
 std::set<std::string> items_of(const std::string& bytes) {
@@ -77,7 +81,8 @@ void FakePort::write(const std::vector<std::pair<std::string, std::string>>& bat
             if (padding_bytes > 0) {
                 const JsonValue told = JsonValue::string(std::string(padding_bytes, '.'));
                 committed.back().view =
-                    std::make_shared<node::DeltaFrame>(key, crdt::LwwRegisterClientDelta{crdt::LwwEntry{told, {}, 0}});
+                    std::make_shared<node::DeltaFrame>(std::make_shared<const node::KeyName>(entry.name),
+                                                       crdt::LwwRegisterClientDelta{crdt::LwwEntry{told, {}, 0}});
             }
         }
         if (listener_ != nullptr) listener_->on_committed(std::move(committed));

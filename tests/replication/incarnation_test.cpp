@@ -10,6 +10,9 @@ class IncarnationTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_restored_node_takes_a_new_incarnation_and_gets_its_entries_back);
     CPPUNIT_TEST(a_node_takes_a_new_incarnation_while_a_known_member_is_silent);
     CPPUNIT_TEST(an_expelled_member_is_not_waited_for);
+    CPPUNIT_TEST(what_this_process_said_under_its_former_incarnation_is_its_own);
+    CPPUNIT_TEST(a_short_patience_holds_for_a_new_incarnation_too);
+    CPPUNIT_TEST(a_conflict_that_cannot_be_merged_holds_up_no_other);
     CPPUNIT_TEST(lost_entries_that_show_later_begin_an_incarnation_before_the_first_write);
     CPPUNIT_TEST(lost_entries_that_show_after_a_write_are_merged);
     CPPUNIT_TEST(a_number_used_twice_raises_an_alarm_and_loses_nothing);
@@ -88,6 +91,25 @@ public:
         cluster.start(1);
         cluster.world.run_for(3 * second_us);
         CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(1).disk.self.incarnation);
+        // Nor by the process after that, which holds what the member wrote.
+        cluster.members.at(1).options.known_members = cluster.members.at(1).replicator->members();
+        cluster.stop(1);
+        cluster.start(1);
+        cluster.world.run_for(3 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    void what_this_process_said_under_its_former_incarnation_is_its_own() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.options.interval_ms = 100;
+        cluster.networks[0]->weather.delay_min_us = 200'000;
+        cluster.networks[0]->weather.delay_max_us = 400'000;
+        cluster.add(1).options.known_members[9] = cluster.world.wall_ms();
+        cluster.start(1);
+        cluster.world.run_for(5 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+        CPPUNIT_ASSERT(!cluster.has_alarm(1, AlarmKind::node_id_collision));
+        CPPUNIT_ASSERT(cluster.status(1).peers.empty());
     }
 
     // The only one that knows of them comes after this node has become ready.
@@ -124,6 +146,47 @@ public:
         cluster.world.run_for(3 * second_us);
         cluster.write(1);
         cluster.expect_level(second_us);
+    }
+
+    // What peers hold and do not give keeps nobody waiting for longer than startup_catchup_ms.
+    void a_short_patience_holds_for_a_new_incarnation_too() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(2);
+        for (int i = 0; i < 5; ++i) cluster.write(2);
+        cluster.world.run_for(second_us);
+        cluster.members.at(2).port->reads_stall = true;
+        Member& late = cluster.add(3);
+        late.options.startup_answers_ms = late.options.startup_catchup_ms = 1'000;
+        late.options.known_members[9] = cluster.world.wall_ms();
+        cluster.members.at(1).port->reads_stall = true;
+        cluster.start(3);
+        cluster.world.run_for(2 * second_us);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{2}, late.disk.self.incarnation);
+        CPPUNIT_ASSERT(late.disk.vector.empty());
+        CPPUNIT_ASSERT(late.ready);
+    }
+
+    void a_conflict_that_cannot_be_merged_holds_up_no_other() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(2);
+        for (int i = 0; i < 10; ++i) cluster.write(1);
+        cluster.expect_level(second_us);
+        cluster.members.at(2).port->unreadable = [](const node::RemoteEntry& entry) {
+            return items_of(entry.payload).count("bad") != 0;
+        };
+        inject(cluster, 2, envelope_of({1, 1}, 2, "bad"));
+        inject(cluster, 2, envelope_of({1, 1}, 3, "good"));
+        const std::set<std::string>& items = cluster.members.at(2).disk.states[{"ns", "key"}];
+        CPPUNIT_ASSERT(items.count("good") == 1 && items.count("bad") == 0);
+        // What is no entry at all is no conflict.
+        Envelope garbage = envelope_of({1, 1}, 4, "");
+        garbage.numbered->payload = "garbage";
+        const uint64_t conflicts = cluster.status(2).counters.entries_conflicting;
+        inject(cluster, 2, garbage);
+        CPPUNIT_ASSERT_EQUAL(conflicts, cluster.status(2).counters.entries_conflicting);
+        // Each alarm is told once.
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, cluster.members.at(2).alarms_told.size());
+        CPPUNIT_ASSERT(cluster.members.at(2).alarms_told[0] == AlarmKind::conflicting_entry);
     }
 
     void a_number_used_twice_raises_an_alarm_and_loses_nothing() { number_used_twice(10); }
@@ -186,6 +249,11 @@ private:
         envelope.numbered->sequence = sequence;
         envelope.numbered->payload = payload_of({item}, 0);
         return envelope;
+    }
+
+    static void inject(Cluster& cluster, uint64_t to, const Envelope& envelope) {
+        cluster.networks[0]->inject(to, Channel::delta, encode_envelope(envelope, cluster.seal));
+        cluster.world.run_for(second_us);
     }
 
     // Node 1 runs again with 5 of its 8 entries; node 2, which has all, is down.
