@@ -75,6 +75,14 @@ VersionVector Committer::vector() const {
     return vector_;
 }
 
+bool Committer::own_entries_wait() const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(pending_.begin(), pending_.end(), [](const Group& group) {
+        return std::any_of(group.entries.begin(), group.entries.end(),
+                           [](const Group::Entry& entry) { return !entry.remote.has_value(); });
+    });
+}
+
 void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
     if (in_flight_) {  // it ends with the numbers that it began with
         after_flight_.push_back(
@@ -83,7 +91,7 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
     }
     Submission submission;
     submission.settled = std::move(settled);
-    if (start_.sequence != opened_sequence_ || pending_entries_.load(std::memory_order_relaxed) != 0) {
+    if (start_.sequence != opened_sequence_ || own_entries_wait()) {
         lane_.post([refused = std::move(submission.settled)] { refused(CommitStatus::not_committed); });
         return;
     }

@@ -163,6 +163,7 @@ private:
 
     uint64_t enqueue(Submission submission, size_t bytes);
     void enqueue_and_schedule(Submission submission);
+    bool own_entries_wait() const;
     bool take_group();
     void number_entries();
     void number_entry(size_t index, LogEntryView& numbered);
