@@ -5,7 +5,7 @@ namespace meridian::wire {
 namespace {
 
 // The key delta comes first, so that recovery reads nothing else.
-Error malformed(const char* what) {
+Error malformed_entry(const char* what) {
     return Error{std::string("log entry: ") + what};
 }
 
@@ -42,7 +42,7 @@ Result<LogEntryPayload> decode_log_entry(std::string_view bytes) {
     payload.key_delta = in.bytes();
     payload.stamp.hlc.wall_ms = in.varint();
     const uint64_t logical = in.varint();
-    if (logical > UINT16_MAX) return malformed("logical part of the stamp above 65535");
+    if (logical > UINT16_MAX) return malformed_entry("logical part of the stamp above 65535");
     payload.stamp.hlc.logical = static_cast<uint16_t>(logical);
     payload.stamp.hlc.node_id = in.varint();
     payload.stamp.incarnation = in.varint();
@@ -51,8 +51,8 @@ Result<LogEntryPayload> decode_log_entry(std::string_view bytes) {
     payload.client_id = in.varint();
     payload.op_bytes = in.bytes();
     payload.idempotency_key = in.bytes();
-    if (!in.ok()) return malformed("truncated");
-    if (!in.at_end()) return malformed("bytes after the end");
+    if (!in.ok()) return malformed_entry("truncated");
+    if (!in.at_end()) return malformed_entry("bytes after the end");
     return payload;
 }
 
@@ -60,7 +60,7 @@ Result<std::string_view> key_delta_of_log_entry(std::string_view bytes) {
     BinaryReader in(bytes);
     const uint8_t version = in.u8();
     const std::string_view key_delta = in.bytes();
-    if (!in.ok()) return malformed("truncated");
+    if (!in.ok()) return malformed_entry("truncated");
     if (version != log_entry_version) {
         return Error{"log entry: version " + std::to_string(version) + ", expected " +
                      std::to_string(log_entry_version)};

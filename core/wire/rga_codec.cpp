@@ -21,7 +21,7 @@ uint64_t advanced(uint64_t from, int64_t by) {
     return from + static_cast<uint64_t>(by);
 }
 
-Error malformed(const char* what, size_t index, const char* expected) {
+Error malformed_part(const char* what, size_t index, const char* expected) {
     return Error{std::string("RGA ") + what + " " + std::to_string(index) + ": expected " + expected};
 }
 
@@ -184,7 +184,7 @@ Result<Rga::Delta> decode_rga_delta(BinaryReader& in) {
         Characters characters;
         read_characters(in, run.first_id, count, run.deleted, characters);
         if (!in.ok())
-            return malformed("delta run", i, "a count, a stamp, an origin other than it, and valid characters");
+            return malformed_part("delta run", i, "a count, a stamp, an origin other than it, and valid characters");
         delta.begin_run(run, characters.steps, characters.text);
         before = run.first_id;
     }
@@ -245,7 +245,8 @@ Result<RgaSequence> decode_sequence(BinaryReader& in) {
     for (size_t i = 0; i < authors.size(); ++i) {
         const uint64_t step = in.varint();
         authors[i] = (i == 0 ? 0 : authors[i - 1]) + step;
-        if (i > 0 && authors[i] <= authors[i - 1]) return malformed("author", i, "one greater than the author before");
+        if (i > 0 && authors[i] <= authors[i - 1])
+            return malformed_part("author", i, "one greater than the author before");
     }
     RgaSequence::Builder builder;
     bool first_run = true;
@@ -258,7 +259,7 @@ Result<RgaSequence> decode_sequence(BinaryReader& in) {
         const uint64_t count = head >> 1;
         const bool deleted = (head & 1) != 0;
         const uint64_t author = in.varint();
-        if (author >= authors.size()) return malformed("run", i, "the index of an author");
+        if (author >= authors.size()) return malformed_part("run", i, "the index of an author");
         Hlc first;
         first.node_id = authors[author];
         first.wall_ms = advanced(before.wall_ms, in.zigzag());
@@ -267,16 +268,16 @@ Result<RgaSequence> decode_sequence(BinaryReader& in) {
         if (count == 0 || count > in.remaining() + 1) in.fail();
         Characters characters;
         read_characters(in, first, count, deleted, characters);
-        if (!in.ok()) return malformed("run", i, "a count, a stamp, levels up and valid characters");
-        if (levels_up > next_depth) return malformed("run", i, "no more levels up than there are");
+        if (!in.ok()) return malformed_part("run", i, "a count, a stamp, levels up and valid characters");
+        if (levels_up > next_depth) return malformed_part("run", i, "no more levels up than there are");
         if (!first_run && levels_up == 0 && deleted == deleted_before && crdt::fits_rga_step(before, first)) {
-            return malformed("run", i, "no continuation of the run before");
+            return malformed_part("run", i, "no continuation of the run before");
         }
         const uint64_t depth = next_depth - levels_up;
         if (depth + count > std::numeric_limits<uint32_t>::max() ||
             !builder.append_run(first, characters.last_id, static_cast<uint32_t>(depth), deleted,
                                 static_cast<uint32_t>(count), characters.steps, characters.text)) {
-            return malformed("run", i, "an id less than that of its elder sibling");
+            return malformed_part("run", i, "an id less than that of its elder sibling");
         }
         first_run = false;
         deleted_before = deleted;
@@ -307,7 +308,7 @@ Result<Rga> decode_rga_state(BinaryReader& in) {
         if (!element.deleted) element.content = static_cast<char32_t>(content - 1);
         if (!in.ok() || (i > 0 && !(before < element.id)) || content > 0x110000 ||
             !crdt::is_unicode_scalar(element.content)) {
-            return malformed("orphan", i, "an id greater than the one before, an origin, a character");
+            return malformed_part("orphan", i, "an id greater than the one before, an origin, a character");
         }
         before = element.id;
         orphans.add(element, true);
@@ -316,7 +317,7 @@ Result<Rga> decode_rga_state(BinaryReader& in) {
     for (size_t i = 0; i < deletes; ++i) {
         const Hlc id = read_id(in, wall_ms);
         if (!in.ok() || (i > 0 && !(before < id))) {
-            return malformed("waiting delete", i, "an id greater than the one before");
+            return malformed_part("waiting delete", i, "an id greater than the one before");
         }
         before = id;
         orphans.add_delete(id);
