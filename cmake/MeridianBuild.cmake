@@ -15,7 +15,7 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 # The presets of sanitizers compile files in batches (CMAKE_UNITY_BUILD), which takes a third less time; the release and
-# clang presets show that each file stands for itself.
+# clang presets show that each file stands for itself, tests aside.
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 if(NOT CMAKE_BUILD_TYPE)

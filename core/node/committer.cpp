@@ -57,6 +57,7 @@ void Committer::start(const Start& start, std::vector<CommitListener*> listeners
     listeners_ = std::move(listeners);
     lanes_ = std::move(lanes);
     received_ = ReceivedVector(start_.received);
+    opened_sequence_ = start_.sequence;
     incarnation_.store(start_.incarnation, std::memory_order_release);
     const std::lock_guard lock(mutex_);
     next_ticket_ = store_.opening().next_position;
@@ -74,6 +75,14 @@ VersionVector Committer::vector() const {
     return vector_;
 }
 
+bool Committer::own_entries_wait() const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(pending_.begin(), pending_.end(), [](const Group& group) {
+        return std::any_of(group.entries.begin(), group.entries.end(),
+                           [](const Group::Entry& entry) { return !entry.remote.has_value(); });
+    });
+}
+
 void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
     if (in_flight_) {  // it ends with the numbers that it began with
         after_flight_.push_back(
@@ -81,6 +90,11 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
         return;
     }
     Submission submission;
+    submission.settled = std::move(settled);
+    if (start_.sequence != opened_sequence_ || own_entries_wait()) {
+        lane_.post([refused = std::move(submission.settled)] { refused(CommitStatus::not_committed); });
+        return;
+    }
     if (start_.sequence != 0) {
         const Origin before{options_.node_id, start_.incarnation};
         submission.metadata.push_back(sequence_write(vector_prefix, before, start_.sequence));
@@ -88,8 +102,8 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
     }
     start_.incarnation = incarnation;
     start_.sequence = 0;
+    opened_sequence_ = 0;
     incarnation_.store(incarnation, std::memory_order_release);
-    submission.settled = std::move(settled);
     enqueue_and_schedule(std::move(submission));
 }
 

@@ -120,7 +120,8 @@ public:
 
     // Told of own entries, on the replication lane. REQUIRES: before the first write.
     void set_replication_listener(ReplicationListener* listener) { replication_listener_ = listener; }
-    // Sequences begin anew under another incarnation. REQUIRES: commit lane; no write yet. `settled` as in Submission.
+    // Sequences begin anew under another incarnation. REQUIRES: commit lane. `settled` as in Submission; not_committed if
+    // there has been a write since the node was opened.
     void begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled);
     // The node holds the effect of all that `vector` counts. Any thread; `settled` as in Submission.
     void raise(VersionVector vector, std::function<void(CommitStatus)> settled);
@@ -162,6 +163,7 @@ private:
 
     uint64_t enqueue(Submission submission, size_t bytes);
     void enqueue_and_schedule(Submission submission);
+    bool own_entries_wait() const;
     bool take_group();
     void number_entries();
     void number_entry(size_t index, LogEntryView& numbered);
@@ -195,6 +197,7 @@ private:
 
     // Commit lane only.
     ReceivedVector received_;
+    uint64_t opened_sequence_ = 0;  // the last that was used before this node was opened
     std::vector<CommittedEntry> flight_committed_;
     std::optional<std::pair<uint64_t, VersionVector>> flight_index_;
     bool in_flight_ = false;

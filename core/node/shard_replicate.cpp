@@ -182,9 +182,7 @@ void ShardImpl::next_states_slice(const std::shared_ptr<StatesRun>& run) {
             const std::string delta = wire::encode_key_delta(slot.key.full_delta());
             wire::LogEntryParts parts;
             parts.key_delta = delta;
-            BinaryWriter payload;
-            wire::encode_log_entry(payload, parts);
-            run->states.back().payload = payload.take();
+            run->states.back().payload = wire::encode_log_entry(parts);
             run->bytes += delta.size();
         }
         hold(ticket, [this, run](Durability durability) {

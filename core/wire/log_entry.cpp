@@ -25,6 +25,12 @@ void encode_log_entry(BinaryWriter& out, const LogEntryParts& parts) {
     out.bytes(parts.idempotency_key);
 }
 
+std::string encode_log_entry(const LogEntryParts& parts) {
+    BinaryWriter out;
+    encode_log_entry(out, parts);
+    return out.take();
+}
+
 Result<LogEntryPayload> decode_log_entry(std::string_view bytes) {
     BinaryReader in(bytes);
     const uint8_t version = in.u8();

@@ -36,6 +36,7 @@ struct LogEntryParts {
 };
 
 void encode_log_entry(BinaryWriter& out, const LogEntryParts& parts);
+std::string encode_log_entry(const LogEntryParts& parts);
 Result<LogEntryPayload> decode_log_entry(std::string_view bytes);
 // Only what recovery needs: a view of the key delta inside `bytes`.
 Result<std::string_view> key_delta_of_log_entry(std::string_view bytes);

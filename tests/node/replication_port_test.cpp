@@ -379,6 +379,7 @@ public:
         a.committed.clear();
         a.harness.write(request("room", {increment("gc:x", 1, 5)}));
         a.settle();
+        CPPUNIT_ASSERT(!a.wait<Result<void>>([&](auto done) { a.port().begin_incarnation(done); }).ok());
         CPPUNIT_ASSERT_EQUAL(uint64_t{1}, a.committed.at(0).sequence);
         CPPUNIT_ASSERT_EQUAL(a.self().incarnation, wire::decode_log_entry(a.committed[0].payload)->stamp.incarnation);
         const auto check = [&] {

@@ -39,7 +39,7 @@ Envelope legacy() {
 
 Envelope numbered() {
     Envelope envelope = legacy();
-    Envelope::Numbered& ours = envelope.numbered = Envelope::Numbered{};
+    Envelope::Numbered& ours = envelope.numbered.emplace();
     ours.incarnation = 0x18bcfe568000001;
     ours.sequence = 300;
     ours.type_code = 1;

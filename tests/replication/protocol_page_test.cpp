@@ -49,12 +49,14 @@ public:
         const std::vector<std::string> examples = examples_of_page();
         CPPUNIT_ASSERT_EQUAL(size_t{2}, examples.size());
 
-        wire::LogEntryPayload payload;
+        const std::string key_delta = from_hex("0101e0a499ffbc3180d095ffbc310001020101010201070005");
+        const std::string op = from_hex("81a847436f756e74657282a9636c69656e745f696407a6616d6f756e7405");
+        wire::LogEntryParts payload;
         payload.stamp = {{1700000000000, 0, 1}, 2};
         payload.source = 1;
         payload.client_id = 7;
-        payload.key_delta = from_hex("0101e0a499ffbc3180d095ffbc310001020101010201070005");
-        payload.op_bytes = from_hex("81a847436f756e74657282a9636c69656e745f696407a6616d6f756e7405");
+        payload.key_delta = key_delta;
+        payload.op_bytes = op;
         Envelope envelope;
         envelope.origin_node_id = 1;
         envelope.namespace_name = "room";
