@@ -119,7 +119,8 @@ public:
     // beginning: nothing is known, and no tombstone goes.
     virtual void set_covered_before(uint64_t wall_ms) = 0;
 
-    // State transfer. Digests and states are of what is durable. A page covers at most `count_max` keys.
+    // State transfer. Digests and states are of what is durable. A page covers at most `count_max` keys. Of large
+    // states fewer are given than were asked for, but at least one.
     virtual void digest_keys(std::optional<KeyName> after, size_t count_max, const DigestKey& key,
                              std::function<void(DigestPage)> done) = 0;
     virtual void read_states(std::vector<KeyName> names, std::function<void(Result<std::vector<KeyState>>)> done) = 0;

@@ -71,7 +71,7 @@ public:
     // Digests of those keys that can be read and are visible, once what they were computed from is durable.
     void digest(std::vector<KeyName> names, const DigestKey& key,
                 std::function<void(Result<std::vector<KeyDigest>>)> done);
-    // States of those that exist, likewise.
+    // States of those that exist, likewise; not of all if they are large.
     void read_states(std::vector<KeyName> names, std::function<void(Result<std::vector<KeyState>>)> done);
 
     struct Statistics {
@@ -155,6 +155,10 @@ private:
     // shard_replicate.cpp
     struct Merge;
     void next_merge();
+    struct DigestRun;
+    void next_digest_slice(const std::shared_ptr<DigestRun>& run);
+    struct StatesRun;
+    void next_states_slice(const std::shared_ptr<StatesRun>& run);
     void execute_merge(const std::shared_ptr<Merge>& merge);
 
     // shard_commit.cpp

@@ -12,6 +12,16 @@ namespace meridian::node {
 
 namespace {
 
+constexpr size_t slice_keys_max = 64;
+constexpr size_t slice_bytes_max = 1 << 20;
+// No answer to a peer takes more; it asks for the others again.
+constexpr size_t states_bytes_max = 4 << 20;
+
+std::vector<KeyName> slice_of(const std::vector<KeyName>& names, size_t begin) {
+    const auto first = names.begin() + static_cast<ptrdiff_t>(begin);
+    return {first, first + static_cast<ptrdiff_t>(std::min(slice_keys_max, names.size() - begin))};
+}
+
 Error error_of(Durability durability) {
     return Error{durability == Durability::unknown ? "the store failed while the merge was in flight"
                                                    : "the merge was not committed"};
@@ -104,46 +114,79 @@ void ShardImpl::execute_merge(const std::shared_ptr<Merge>& merge) {
     arm_timer();
 }
 
+// A question about many keys is answered in slices, so that nothing else on the lane waits for all of them. What a
+// slice gave is durable before the next one begins.
+struct ShardImpl::DigestRun {
+    std::vector<KeyName> names;
+    size_t next = 0;
+    DigestKey key;
+    std::vector<KeyDigest> digests;
+    std::function<void(Result<std::vector<KeyDigest>>)> done;
+};
+
 void ShardImpl::digest(std::vector<KeyName> names, const DigestKey& key,
                        std::function<void(Result<std::vector<KeyDigest>>)> done) {
-    auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
-    with_keys(*shared, [this, shared, key, done = std::move(done)] {
+    next_digest_slice(std::make_shared<DigestRun>(DigestRun{std::move(names), 0, key, {}, std::move(done)}));
+}
+
+void ShardImpl::next_digest_slice(const std::shared_ptr<DigestRun>& run) {
+    if (run->next == run->names.size()) return run->done(std::move(run->digests));
+    auto slice = std::make_shared<std::vector<KeyName>>(slice_of(run->names, run->next));
+    with_keys(*slice, [this, run, slice] {
         const uint64_t now_ms = time_ms();
         // Well before they can go anywhere, so that it does not matter when they do.
         const uint64_t half_ms = env_.limits.tombstone_grace_ms / 2;
         const uint64_t tombstones_before_ms = now_ms > half_ms ? now_ms - half_ms : 0;
-        std::vector<KeyDigest> digests;
         uint64_t ticket = 0;
-        for (const KeyName& name : *shared) {
+        size_t bytes = 0;
+        for (const KeyName& name : *slice) {
+            if (bytes >= slice_bytes_max) break;
+            ++run->next;
             const KeySlot& slot = resident(name.namespace_name, name.key);
             if (slot.phase != KeySlot::Phase::resident || !slot.key.visible(now_ms)) continue;
             ticket = std::max(ticket, slot.ticket);
-            digests.push_back(
-                {name, key_digest(key, name, wire::encode_digest_form(slot.key, now_ms, tombstones_before_ms))});
+            const std::string form = wire::encode_digest_form(slot.key, now_ms, tombstones_before_ms);
+            bytes += form.size();
+            run->digests.push_back({name, key_digest(run->key, name, form)});
         }
-        hold(ticket, [done, digests = std::move(digests)](Durability durability) {
-            durability == Durability::durable ? done(digests) : done(error_of(durability));
+        hold(ticket, [this, run](Durability durability) {
+            durability == Durability::durable ? next_digest_slice(run) : run->done(error_of(durability));
         });
     });
 }
 
+struct ShardImpl::StatesRun {
+    std::vector<KeyName> names;
+    size_t next = 0;
+    size_t bytes = 0;
+    std::vector<KeyState> states;
+    std::function<void(Result<std::vector<KeyState>>)> done;
+};
+
 void ShardImpl::read_states(std::vector<KeyName> names, std::function<void(Result<std::vector<KeyState>>)> done) {
-    auto shared = std::make_shared<std::vector<KeyName>>(std::move(names));
-    with_keys(*shared, [this, shared, done = std::move(done)] {
-        std::vector<KeyState> states;
+    next_states_slice(std::make_shared<StatesRun>(StatesRun{std::move(names), 0, 0, {}, std::move(done)}));
+}
+
+void ShardImpl::next_states_slice(const std::shared_ptr<StatesRun>& run) {
+    if (run->next == run->names.size() || run->bytes >= states_bytes_max) return run->done(std::move(run->states));
+    auto slice = std::make_shared<std::vector<KeyName>>(slice_of(run->names, run->next));
+    with_keys(*slice, [this, run, slice] {
         uint64_t ticket = 0;
-        for (const KeyName& name : *shared) {
+        for (const KeyName& name : *slice) {
+            if (run->bytes >= states_bytes_max) break;
+            ++run->next;
             const KeySlot& slot = resident(name.namespace_name, name.key);
-            states.push_back({name, std::nullopt});
+            run->states.push_back({name, std::nullopt});
             if (slot.phase != KeySlot::Phase::resident || slot.key.generation() == 0) continue;
             ticket = std::max(ticket, slot.ticket);
             const std::string delta = wire::encode_key_delta(slot.key.full_delta());
             wire::LogEntryParts parts;
             parts.key_delta = delta;
-            states.back().payload = wire::encode_log_entry(parts);
+            run->states.back().payload = wire::encode_log_entry(parts);
+            run->bytes += delta.size();
         }
-        hold(ticket, [done, states = std::move(states)](Durability durability) {
-            durability == Durability::durable ? done(states) : done(error_of(durability));
+        hold(ticket, [this, run](Durability durability) {
+            durability == Durability::durable ? next_states_slice(run) : run->done(error_of(durability));
         });
     });
 }

@@ -10,6 +10,13 @@
 #include "plugin_services.h"
 
 namespace meridian::server {
+namespace {
+
+constexpr uint64_t remember_interval_us = 10'000'000;
+// When each was last heard is written again after this, if nobody has come or gone.
+constexpr uint64_t remember_anew_us = 3'600'000'000;
+
+}  // namespace
 
 Cluster::Cluster(const config::Settings& settings, const Environment& environment)
     : settings_(settings), clock_(environment.clock), random_(environment.random), lane_(environment.clock) {}
@@ -64,7 +71,33 @@ Result<void> Cluster::start(node::Node& node, ClusterEvents events) {
                                                   replication::Seal(settings_.cluster_id, settings_.cluster_secret,
                                                                     settings_.cluster_authentication == "require"),
                                                   options, std::move(transports), std::move(told));
-    return replicator_->start();
+    if (Result<void> started = replicator_->start(); !started) return started;
+    remember_later();
+    return {};
+}
+
+// A process that ends without a word leaves behind whom it had met until shortly before.
+void Cluster::remember_later() {
+    lane_.post_after(remember_interval_us, [this] {
+        remember(false);
+        remember_later();
+    });
+}
+
+void Cluster::remember(bool always) {
+    const Members members = replicator_->members();
+    const std::lock_guard lock(remembered_mutex_);
+    const bool same = members.size() == remembered_.size() &&
+                      std::equal(members.begin(), members.end(), remembered_.begin(),
+                                 [](const auto& left, const auto& right) { return left.first == right.first; });
+    const uint64_t now_us = clock_.monotonic_us();
+    if (!always && same && now_us < remembered_us_ + remember_anew_us) return;
+    if (Result<void> saved = save_members(settings_.data_dir, members); !saved) {
+        log_line(LogLevel::warning, saved.error().message);
+        return;
+    }
+    remembered_ = members;
+    remembered_us_ = now_us;
 }
 
 void Cluster::stop(uint64_t deadline_us) {
@@ -72,9 +105,7 @@ void Cluster::stop(uint64_t deadline_us) {
     std::future<void> stopped = done.get_future();
     replicator_->stop(deadline_us, [&done] { done.set_value(); });
     stopped.wait();
-    const std::map<uint64_t, uint64_t> members = replicator_->members();
-    if (Result<void> saved = save_members(settings_.data_dir, members); !saved)
-        log_line(LogLevel::warning, saved.error().message);
+    remember(true);
 }
 
 void Cluster::close(uint64_t deadline_us) {

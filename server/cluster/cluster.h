@@ -7,7 +7,9 @@
 
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,6 +69,8 @@ public:
 
 private:
     Cluster(const config::Settings& settings, const Environment& environment);
+    void remember_later();
+    void remember(bool always);
 
     const config::Settings& settings_;
     Clock& clock_;
@@ -75,6 +79,9 @@ private:
     std::vector<std::unique_ptr<plugin::LoadedTransport>> transports_;
     node::ReplicationPort* port_ = nullptr;
     std::unique_ptr<replication::Replicator> replicator_;
+    std::mutex remembered_mutex_;
+    std::map<uint64_t, uint64_t> remembered_;  // as it stands in the file
+    uint64_t remembered_us_ = 0;
     std::promise<void> ready_;
     std::future<void> ready_future_ = ready_.get_future();
 };

@@ -1,6 +1,6 @@
 // Which nodes this one has met, kept over restarts in the data directory: a node that starts asks them before its first
 // write whether they hold more of it than it does. One line a node: its name and the wall time (ms) at which it was
-// last heard. It is a help, not the truth: without it the node takes a new incarnation.
+// last heard. It is a help, not the truth: nodes whose entries are held are known without it.
 //
 // Threads: one at a time.
 #pragma once

@@ -1,6 +1,7 @@
 // What a node offers to replication: entries out, entries in, the version vector, digests and whole states. Two nodes,
 // each in a world of its own; the test carries what passes between them.
 #include <algorithm>
+#include <set>
 
 #include "harness.h"
 #include "node/log_index.h"
@@ -124,6 +125,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(digests_are_equal_in_any_order_of_arrival_and_tell_what_differs);
     CPPUNIT_TEST(digests_leave_out_what_is_dead);
     CPPUNIT_TEST(whole_states_and_a_raised_vector_make_nodes_level);
+    CPPUNIT_TEST(large_states_are_given_a_few_at_a_time);
     CPPUNIT_TEST(no_tombstone_goes_before_every_member_is_known_to_hold_it);
     CPPUNIT_TEST_SUITE_END();
 
@@ -514,6 +516,35 @@ public:
         b.merge(a.own_entries());
         CPPUNIT_ASSERT_EQUAL(uint64_t{11}, held(b.port().vector(), a.self()));
         CPPUNIT_ASSERT(a.digests() == b.digests());
+    }
+
+    // Whoever asks for many of them must not fill this node's memory.
+    void large_states_are_given_a_few_at_a_time() {
+        Replica a(1, base_seed());
+        std::vector<KeyName> names;
+        for (uint64_t i = 1; i <= 100; ++i) {
+            const std::string key = "lw:" + std::to_string(i);
+            const std::string value = '"' + std::string(200'000, 'x') + '"';
+            CPPUNIT_ASSERT(a.harness.write(request("room", {assign(key, value, i, 1)})).status == Status::ok);
+            names.push_back({"room", key});
+        }
+        std::set<std::string> got;
+        size_t most = 0;
+        while (!names.empty()) {
+            const auto states =
+                a.wait<Result<std::vector<KeyState>>>([&](auto done) { a.port().read_states(names, std::move(done)); });
+            CPPUNIT_ASSERT(states.ok() && !states->empty());
+            size_t bytes = 0;
+            for (const KeyState& state : *states) {
+                CPPUNIT_ASSERT(state.payload && got.insert(state.name.key).second);
+                bytes += state.payload->size();
+                names.erase(std::find(names.begin(), names.end(), state.name));
+            }
+            most = std::max(most, bytes);
+        }
+        CPPUNIT_ASSERT_EQUAL(size_t{100}, got.size());
+        CPPUNIT_ASSERT(most > 4'000'000 && most < 5'000'000);
+        CPPUNIT_ASSERT_EQUAL(size_t{100}, a.digests(100).size());
     }
 
     void no_tombstone_goes_before_every_member_is_known_to_hold_it() {
