@@ -50,7 +50,8 @@ Result<void> Cluster::start(node::Node& node, ClusterEvents events) {
     options.startup_answers_ms = std::min(options.startup_answers_ms, settings_.startup_catchup_ms);
     options.startup_catchup_ms = settings_.startup_catchup_ms;
     options.retention_ms = settings_.log_retention_ms;
-    options.legacy_log = settings_.legacy_wal == "on";
+    // Who asks for it signs nothing.
+    options.legacy_log = settings_.legacy_wal == "on" && settings_.cluster_authentication != "require";
     const Result<Members> members = load_members(settings_.data_dir);
     if (members) {
         options.known_members = *members;
