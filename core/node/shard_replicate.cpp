@@ -116,7 +116,11 @@ void ShardImpl::digest(std::vector<KeyName> names, const DigestKey& key,
         uint64_t ticket = 0;
         for (const KeyName& name : *shared) {
             const KeySlot& slot = resident(name.namespace_name, name.key);
-            if (slot.phase != KeySlot::Phase::resident || !slot.key.visible(now_ms)) continue;
+            if (slot.phase != KeySlot::Phase::resident || slot.key.generation() == 0) continue;
+            // An expired key counts: a node that has missed its last writes must hear of its end. Well before its row
+            // can go, it is left out.
+            const uint64_t expiry_ms = slot.key.expiry().deadline_ms;
+            if (!slot.key.visible(now_ms) && now_ms - expiry_ms >= env_.limits.expired_row_guard_ms / 2) continue;
             ticket = std::max(ticket, slot.ticket);
             digests.push_back(
                 {name, key_digest(key, name, wire::encode_digest_form(slot.key, now_ms, tombstones_before_ms))});
