@@ -11,9 +11,11 @@
 #include <future>
 
 #include "base/file_descriptor.h"
+#include "config/node_identity.h"
 #include "log.h"
 #include "loop/thread_lane.h"
 #include "node/committer.h"
+#include "node/replication_port_impl.h"
 #include "plugin/store_adapter.h"
 #include "store_setup.h"
 
@@ -61,7 +63,7 @@ Result<void> give_to_owner_of(const fs::path& directory, const fs::path& tree) {
     return give(tree) ? Result<void>() : system_error(tree);
 }
 
-Result<void> begin_incarnation(node::Store& store, Clock& clock, Random& random) {
+Result<void> begin_incarnation(node::Store& store, uint64_t node_id, Clock& clock, Random& random) {
     std::promise<Result<std::vector<std::optional<std::string>>>> found;
     store.read_metadata(
         {std::string(node::head_metadata_name)},
@@ -72,13 +74,10 @@ Result<void> begin_incarnation(node::Store& store, Clock& clock, Random& random)
         if (store.opening().next_position == 1) return {};  // nothing was ever written
         return Error{"the record 'node/head' is missing"};
     }
-    auto head = node::decode_head(*values->front());
-    if (!head) return Error{"the record 'node/head' is malformed"};
-    // Greater than the one before, as incarnations of a node are, even if the clock has gone back.
-    head->incarnation = std::max(head->incarnation + 1, (clock.wall_ms() << 16) | (random.next_u64() & 0xffff));
-    head->sequence = 0;
+    auto writes = node::new_incarnation_writes(*values->front(), node_id, node::new_incarnation(clock, random));
+    if (!writes) return Error{"the record 'node/head' is malformed"};
     node::CommitGroup group;
-    group.metadata.push_back({std::string(node::head_metadata_name), node::encode_head(*head)});
+    group.metadata = *std::move(writes);
     std::promise<node::CommitResult> committed;
     store.commit(std::move(group), [&](node::CommitResult result) { committed.set_value(std::move(result)); });
     const node::CommitResult result = committed.get_future().get();
@@ -96,8 +95,9 @@ Result<void> prepare_copy(const config::Settings& settings, const std::string& c
     services.lane = &lane;
     auto store = plugin::open_store(plugin->loaded, plugin->configuration, std::move(services));
     if (!store) return store.error();
-    Result<void> begun = (*store)->opening().created ? Error{copy + ": there is no store in the backup"}
-                                                     : begin_incarnation(**store, clock, random);
+    Result<void> begun = (*store)->opening().created
+                             ? Error{copy + ": there is no store in the backup"}
+                             : begin_incarnation(**store, config::node_id_of(settings), clock, random);
     (*store)->close();
     lane.stop();
     return begun;

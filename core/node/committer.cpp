@@ -47,6 +47,20 @@ std::optional<Committer::Start> decode_head(std::string_view bytes) {
     return head;
 }
 
+std::optional<std::vector<MetadataWrite>> new_incarnation_writes(std::string_view head_bytes, uint64_t node_id,
+                                                                 uint64_t incarnation) {
+    auto head = decode_head(head_bytes);
+    if (!head) return std::nullopt;
+    std::vector<MetadataWrite> writes;
+    if (head->sequence != 0)
+        writes.push_back(sequence_write(vector_prefix, {node_id, head->incarnation}, head->sequence));
+    // Greater than the one before, as incarnations of a node are, even if the clock has gone back.
+    head->incarnation = std::max(head->incarnation + 1, incarnation);
+    head->sequence = 0;
+    writes.push_back({std::string(head_metadata_name), encode_head(*head)});
+    return writes;
+}
+
 Committer::Committer(Options options, Store& store, const NodeClock& clock, Lane& lane)
     : options_(options), store_(store), clock_(clock), lane_(lane) {}
 
@@ -97,9 +111,12 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
     }
     if (start_.sequence != 0) {
         const Origin before{options_.node_id, start_.incarnation};
-        submission.metadata.push_back(sequence_write(vector_prefix, before, start_.sequence));
+        former_[before] = start_.sequence;
         received_.keep(before, start_.sequence);
     }
+    // Again, if it has not become durable with an earlier try.
+    for (const auto& [origin, sequence] : former_)
+        submission.metadata.push_back(sequence_write(vector_prefix, origin, sequence));
     start_.incarnation = incarnation;
     start_.sequence = 0;
     opened_sequence_ = 0;

@@ -120,8 +120,8 @@ public:
 
     // Told of own entries, on the replication lane. REQUIRES: before the first write.
     void set_replication_listener(ReplicationListener* listener) { replication_listener_ = listener; }
-    // Sequences begin anew under another incarnation. REQUIRES: commit lane. `settled` as in Submission; not_committed if
-    // there has been a write since the node was opened.
+    // Sequences begin anew under another incarnation. REQUIRES: commit lane. `settled` as in Submission; not_committed
+    // if there has been a write since the node was opened.
     void begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled);
     // The node holds the effect of all that `vector` counts. Any thread; `settled` as in Submission.
     void raise(VersionVector vector, std::function<void(CommitStatus)> settled);
@@ -204,6 +204,7 @@ private:
     uint64_t durable_ = 0;
     Group flight_;
     std::vector<LogEntryView> numbered_;  // the entries of `flight_`
+    VersionVector former_;                // of incarnations that ended since the start
     uint64_t flight_sequence_ = 0;
     uint64_t flight_ceiling_ms_ = 0;
     std::vector<std::function<void()>> after_flight_;  // what must wait for the result of the flight
@@ -220,5 +221,10 @@ private:
 inline constexpr std::string_view head_metadata_name = "node/head";
 std::string encode_head(const Committer::Start& head);
 std::optional<Committer::Start> decode_head(std::string_view bytes);
+// What begins a new incarnation, at least `incarnation`, in a store that no node has open: to be committed to it. What
+// was written in the former one is counted in the vector, so that other nodes hear of what they lack of it. Nothing if
+// `head_bytes` are malformed.
+std::optional<std::vector<MetadataWrite>> new_incarnation_writes(std::string_view head_bytes, uint64_t node_id,
+                                                                 uint64_t incarnation);
 
 }  // namespace meridian::node

@@ -73,7 +73,7 @@ struct KeyDigest {
     uint64_t digest = 0;
 };
 struct DigestPage {
-    std::vector<KeyDigest> digests;  // in byte order of (namespace, key); keys that read as absent are left out
+    std::vector<KeyDigest> digests;  // in byte order of (namespace, key); those that expired long ago are left out
     std::optional<KeyName> next;     // give this as `after` for the next page; absent: this was the last
     std::string error;
 };

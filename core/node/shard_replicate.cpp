@@ -143,7 +143,11 @@ void ShardImpl::next_digest_slice(const std::shared_ptr<DigestRun>& run) {
             if (bytes >= slice_bytes_max) break;
             ++run->next;
             const KeySlot& slot = resident(name.namespace_name, name.key);
-            if (slot.phase != KeySlot::Phase::resident || !slot.key.visible(now_ms)) continue;
+            if (slot.phase != KeySlot::Phase::resident || slot.key.generation() == 0) continue;
+            // An expired key counts: a node that has missed its last writes must hear of its end. Well before its row
+            // can go, it is left out.
+            const uint64_t expiry_ms = slot.key.expiry().deadline_ms;
+            if (!slot.key.visible(now_ms) && now_ms - expiry_ms >= env_.limits.expired_row_guard_ms / 2) continue;
             ticket = std::max(ticket, slot.ticket);
             const std::string form = wire::encode_digest_form(slot.key, now_ms, tombstones_before_ms);
             bytes += form.size();

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "harness.h"
+#include "node/committer.h"
 #include "node/log_index.h"
 #include "node/replication_port.h"
 #include "wire/key_codec.h"
@@ -121,9 +122,12 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(entries_of_cold_keys_do_not_overtake);
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
+    CPPUNIT_TEST(the_old_incarnation_is_kept_although_the_first_try_for_a_new_one_failed);
+    CPPUNIT_TEST(a_restored_store_counts_what_it_wrote_under_the_old_incarnation);
     CPPUNIT_TEST(a_new_incarnation_keeps_what_came_from_others_since_the_start);
     CPPUNIT_TEST(digests_are_equal_in_any_order_of_arrival_and_tell_what_differs);
     CPPUNIT_TEST(digests_leave_out_what_is_dead);
+    CPPUNIT_TEST(digests_tell_of_an_end_until_the_row_may_go);
     CPPUNIT_TEST(whole_states_and_a_raised_vector_make_nodes_level);
     CPPUNIT_TEST(large_states_are_given_a_few_at_a_time);
     CPPUNIT_TEST(no_tombstone_goes_before_every_member_is_known_to_hold_it);
@@ -392,6 +396,36 @@ public:
         check();
     }
 
+    void the_old_incarnation_is_kept_although_the_first_try_for_a_new_one_failed() {
+        Replica a(1, base_seed());
+        a.harness.write(request("room", {increment("gc:x", 1, 5)}));
+        a.restart(true);
+        const Origin before = a.self();
+        a.harness.store->fail_next_commit(CommitStatus::not_committed);
+        CPPUNIT_ASSERT(!a.wait<Result<void>>([&](auto done) { a.port().begin_incarnation(done); }).ok());
+        CPPUNIT_ASSERT(a.wait<Result<void>>([&](auto done) { a.port().begin_incarnation(done); }).ok());
+        a.restart(false);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, held(a.port().vector(), before));
+    }
+
+    void a_restored_store_counts_what_it_wrote_under_the_old_incarnation() {
+        Replica a(1, base_seed());
+        for (int i = 0; i < 3; ++i) a.harness.write(request("room", {increment("gc:x", 1, 5)}));
+        a.harness.stop();
+        const Origin before = a.self();
+        const std::string name(head_metadata_name);
+        CPPUNIT_ASSERT(!new_incarnation_writes("no head", 1, 0));
+        const auto writes = new_incarnation_writes(a.harness.disk.metadata.at(name), 1, 0);
+        CPPUNIT_ASSERT(writes.has_value());
+        for (const MetadataWrite& write : *writes) a.harness.disk.metadata[write.name] = write.value.value();
+        a.restart(false);
+        CPPUNIT_ASSERT_EQUAL(before.incarnation + 1, a.self().incarnation);
+        CPPUNIT_ASSERT_EQUAL(uint64_t{3}, held(a.port().vector(), before));
+        CPPUNIT_ASSERT_EQUAL(from_to(1, 3), sequences(a.read({{before}}).entries));
+        a.harness.write(request("room", {increment("gc:x", 1, 5)}));
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, held(a.port().vector(), a.self()));
+    }
+
     // Entries of others come while the node makes up its mind, and are under way when it has.
     void a_new_incarnation_keeps_what_came_from_others_since_the_start() {
         Replica a(1, base_seed()), b(2, base_seed() + 1);
@@ -477,6 +511,29 @@ public:
             CPPUNIT_ASSERT_EQUAL(form(key, 10'000'000), form(compacted, 10'000'000));
             CPPUNIT_ASSERT(form(key, 0) != form(compacted, 0));
         }
+    }
+
+    // A node that has missed the write which set the deadline shows the key for ever if nothing tells it of the end.
+    void digests_tell_of_an_end_until_the_row_may_go() {
+        NodeLimits limits;
+        limits.expired_row_guard_ms = 40'000;
+        Replica a(1, base_seed(), limits), b(2, base_seed() + 1, limits);
+        a.harness.write(request("room", {increment("gc:x", 1, 1)}));
+        CPPUNIT_ASSERT_EQUAL(std::string(), b.merge(a.own_entries()));
+        a.harness.write(request("room", {increment("gc:x", 1, 1, 1'000)}));
+        a.harness.world.run_for(2'000'000);
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), a.harness.value("room", "gc:x"));
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, a.digests().size());
+        CPPUNIT_ASSERT(a.digests() != b.digests());
+        const auto states = a.wait<Result<std::vector<KeyState>>>([&](auto done) {
+            a.port().read_states({{"room", "gc:x"}}, std::move(done));
+        });
+        CPPUNIT_ASSERT_EQUAL(std::string(), b.merge({{{}, 0, 0, {"room", "gc:x"}, *states->at(0).payload}}));
+        b.harness.world.run_for(2'000'000);
+        CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), b.harness.value("room", "gc:x"));
+        CPPUNIT_ASSERT(a.digests() == b.digests());
+        a.harness.world.run_for(20'000'000);
+        CPPUNIT_ASSERT(a.digests().empty());
     }
 
     void whole_states_and_a_raised_vector_make_nodes_level() {

@@ -5,30 +5,6 @@
 
 namespace meridian::replication {
 
-simulation::Shape broker_shape() {
-    simulation::Shape shape;
-    shape.name = "broker";
-    return shape;
-}
-
-simulation::Shape peers_shape() {
-    simulation::Shape shape;
-    shape.name = "peers";
-    shape.request = true;
-    shape.by_name = false;
-    shape.tells_source = true;
-    shape.echoes = false;
-    shape.replies_to_broadcast = true;
-    return shape;
-}
-
-simulation::Shape broadcast_shape() {
-    simulation::Shape shape;
-    shape.name = "broadcast";
-    shape.unicast = false;
-    return shape;
-}
-
 uint64_t base_seed() {
     const char* text = std::getenv("MERIDIAN_TEST_SEED");
     return text == nullptr ? 20'261'127 : std::strtoull(text, nullptr, 10);

@@ -17,22 +17,10 @@ namespace meridian::replication {
 
 constexpr uint64_t second_us = 1'000'000;
 
-// The shapes that real transports have.
-simulation::Shape broker_shape();     // broadcast and unicast by name, as over a message broker
-simulation::Shape peers_shape();      // requests to addresses, answers to broadcasts, as over HTTP
-simulation::Shape broadcast_shape();  // nothing but broadcast
-
-// The world's clock, off by so much.
-class OffsetClock final : public Clock {
-public:
-    OffsetClock(const Clock& world, const int64_t& ahead_ms) : world_(world), ahead_ms_(ahead_ms) {}
-    uint64_t wall_ms() const override { return world_.wall_ms() + static_cast<uint64_t>(ahead_ms_); }
-    uint64_t monotonic_us() const override { return world_.monotonic_us(); }
-
-private:
-    const Clock& world_;
-    const int64_t& ahead_ms_;
-};
+using simulation::broadcast_shape;
+using simulation::broker_shape;
+using simulation::OffsetClock;
+using simulation::peers_shape;
 
 struct Member {
     int64_t clock_ahead_ms = 0;

@@ -18,6 +18,30 @@ constexpr uint64_t busy_us = 3'000;
 
 }  // namespace
 
+Shape broker_shape() {
+    Shape shape;
+    shape.name = "broker";
+    return shape;
+}
+
+Shape peers_shape() {
+    Shape shape;
+    shape.name = "peers";
+    shape.request = true;
+    shape.by_name = false;
+    shape.tells_source = true;
+    shape.echoes = false;
+    shape.replies_to_broadcast = true;
+    return shape;
+}
+
+Shape broadcast_shape() {
+    Shape shape;
+    shape.name = "broadcast";
+    shape.unicast = false;
+    return shape;
+}
+
 SimulatedTransport::SimulatedTransport(Network& network, uint64_t node_id)
     : network_(network), world_(network.world()), node_id_(node_id), lane_(network.world().make_lane()) {}
 

@@ -27,6 +27,11 @@ struct Shape {
     uint64_t message_bytes_max = 512 << 10;
 };
 
+// The shapes that real transports have.
+Shape broker_shape();     // broadcast and unicast by name, as over a message broker
+Shape peers_shape();      // requests to addresses, answers to broadcasts, as over HTTP
+Shape broadcast_shape();  // nothing but broadcast
+
 struct Weather {
     double drop = 0;
     double repeat = 0;
@@ -43,6 +48,7 @@ public:
     ~SimulatedTransport() override;
 
     uint64_t node_id() const { return node_id_; }
+    SimulatedLane& lane() { return lane_; }
 
     const std::string& name() const override;
     bool has_broadcast() const override;

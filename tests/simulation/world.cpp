@@ -5,6 +5,12 @@
 
 namespace meridian::simulation {
 
+void SimulatedLane::post(Task task) {
+    if (retired_) return;
+    if (ready_.empty()) world_.ready_.push_back(this);
+    ready_.push_back(std::move(task));
+}
+
 void SimulatedLane::post_after(uint64_t delay_us, Task task) {
     world_.at(world_.monotonic_us() + delay_us, *this, std::move(task));
 }
@@ -20,29 +26,32 @@ SimulatedLane& World::make_lane() {
 }
 
 void World::at(uint64_t time_us, SimulatedLane& lane, Task task) {
-    timers_.push({time_us, next_order_++, &lane, std::move(task)});
+    if (lane.retired_) return;
+    timers_.push_back({time_us, next_order_++, &lane, std::move(task)});
+    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
 }
 
 bool World::step(uint64_t until_us) {
-    while (!timers_.empty() && timers_.top().time_us <= now_us_) {
-        timers_.top().lane->ready_.push_back(timers_.top().task);
-        timers_.pop();
+    while (!timers_.empty() && timers_.front().time_us <= now_us_) {
+        std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+        timers_.back().lane->post(std::move(timers_.back().task));
+        timers_.pop_back();
     }
-    size_t ready = 0;
-    for (const auto& lane : lanes_) ready += !lane->ready_.empty();
-    if (ready == 0) {
-        if (timers_.empty() || timers_.top().time_us > until_us) return false;
-        now_us_ = timers_.top().time_us;
+    if (ready_.empty()) {
+        if (timers_.empty() || timers_.front().time_us > until_us) return false;
+        now_us_ = timers_.front().time_us;
         return true;
     }
-    size_t chosen = below(ready);
-    for (const auto& lane : lanes_) {
-        if (lane->ready_.empty() || chosen-- != 0) continue;
-        Task task = std::move(lane->ready_.front());
-        lane->ready_.pop_front();
-        task();
-        break;
+    SimulatedLane*& chosen = ready_[below(ready_.size())];
+    SimulatedLane& lane = *chosen;
+    Task task = std::move(lane.ready_.front());
+    lane.ready_.pop_front();
+    if (lane.ready_.empty()) {
+        chosen = ready_.back();
+        ready_.pop_back();
     }
+    ++tasks_;
+    task();
     return true;
 }
 
@@ -61,8 +70,21 @@ bool World::run_until(const std::function<bool()>& done, uint64_t limit_us) {
 }
 
 void World::drop_all_tasks() {
-    timers_ = {};
+    timers_.clear();
+    ready_.clear();
     for (const auto& lane : lanes_) lane->ready_.clear();
+}
+
+void World::retire(const std::vector<SimulatedLane*>& lanes) {
+    for (SimulatedLane* lane : lanes) {
+        lane->retired_ = true;
+        lane->ready_.clear();
+    }
+    const auto retired = [](const SimulatedLane* lane) { return lane->retired_; };
+    ready_.erase(std::remove_if(ready_.begin(), ready_.end(), retired), ready_.end());
+    timers_.erase(std::remove_if(timers_.begin(), timers_.end(), [&](const Timer& each) { return retired(each.lane); }),
+                  timers_.end());
+    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
 }
 
 void Disk::append(node::CommitGroup group) {

@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,12 +22,13 @@ class World;
 class SimulatedLane final : public Lane {
 public:
     explicit SimulatedLane(World& world) : world_(world) {}
-    void post(Task task) override { ready_.push_back(std::move(task)); }
+    void post(Task task) override;
     void post_after(uint64_t delay_us, Task task) override;
 
 private:
     friend class World;
     World& world_;
+    bool retired_ = false;
     std::deque<Task> ready_;
 };
 
@@ -59,8 +59,13 @@ public:
     bool run_until(const std::function<bool()>& done, uint64_t limit_us = 60'000'000);
     // Power is lost: no lane runs any task that it has now.
     void drop_all_tasks();
+    // Power is lost by some: these lanes never run anything again.
+    void retire(const std::vector<SimulatedLane*>& lanes);
+    // How many tasks have run.
+    uint64_t tasks() const { return tasks_; }
 
 private:
+    friend class SimulatedLane;
     struct Timer {
         uint64_t time_us;
         uint64_t order;
@@ -75,8 +80,22 @@ private:
     uint64_t wall_base_ms_ = 1'700'000'000'000;
     uint64_t now_us_ = 0;
     uint64_t next_order_ = 0;
+    uint64_t tasks_ = 0;
     std::vector<std::unique_ptr<SimulatedLane>> lanes_;
-    std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+    std::vector<SimulatedLane*> ready_;  // those that have something to run
+    std::vector<Timer> timers_;          // a heap, the next on top
+};
+
+// The world's clock, off by so much.
+class OffsetClock final : public Clock {
+public:
+    OffsetClock(const Clock& world, const int64_t& ahead_ms) : world_(world), ahead_ms_(ahead_ms) {}
+    uint64_t wall_ms() const override { return world_.wall_ms() + static_cast<uint64_t>(ahead_ms_); }
+    uint64_t monotonic_us() const override { return world_.monotonic_us(); }
+
+private:
+    const Clock& world_;
+    const int64_t& ahead_ms_;
 };
 
 // What survives a loss of power.
@@ -101,6 +120,7 @@ struct Disk {
 class SimulatedStore final : public node::Store {
 public:
     SimulatedStore(World& world, Disk& disk);
+    SimulatedLane& lane() { return lane_; }
 
     // Faults. Each applies to the next commit.
     void fail_next_commit(node::CommitStatus status) { next_failure_ = status; }
