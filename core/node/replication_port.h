@@ -92,8 +92,8 @@ public:
 
     // This node and its present incarnation.
     virtual Origin self() const = 0;
-    // Takes a new incarnation, whose sequences begin at 1. An error if there has been a write since the node was opened.
-    // Completes when it is durable.
+    // Takes a new incarnation, whose sequences begin at 1. An error if there has been a write since the node was
+    // opened. Completes when it is durable.
     virtual void begin_incarnation(std::function<void(Result<void>)> done) = 0;
 
     // What is durable here, this node's own entries included.

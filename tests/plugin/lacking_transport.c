@@ -1,5 +1,5 @@
-/* A transport that does nothing, without the function that the environment variable MERIDIAN_TEST_LACKS names. "unicast"
- * and "requests" are without a capability and its functions, "size" has a table that is too small. */
+/* A transport that does nothing, without the function that the environment variable MERIDIAN_TEST_LACKS names.
+ * "unicast" and "requests" are without a capability and its functions, "size" has a table that is too small. */
 #include <stdlib.h>
 #include <string.h>
 
