@@ -85,11 +85,13 @@ void Retention::say_covered() {
     };
     limit_by(context_.self);
     for (const Peer* member : members) limit_by(member->origin);
+    const auto lives = [&](const Origin& origin) {
+        return origin == context_.self ||
+               std::any_of(members.begin(), members.end(),
+                           [&origin](const Peer* member) { return member->origin == origin; });
+    };
     for (const auto& [origin, sequence] : everything) {
-        const bool lives =
-            origin == context_.self ||
-            std::any_of(members.begin(), members.end(), [&](const Peer* member) { return member->origin == origin; });
-        if (!lives && !all_hold(origin, sequence)) return;
+        if (!lives(origin) && !all_hold(origin, sequence)) return;
     }
     if (covered_ms < guard_ms || covered_ms - guard_ms <= covered_ms_) return;
     covered_ms_ = covered_ms - guard_ms;

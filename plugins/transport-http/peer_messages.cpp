@@ -60,6 +60,9 @@ void Peer::submit(Message message) {
 void Peer::complete(Message message, Outcome outcome) {
     status_->queued_messages -= 1;
     status_->queued_bytes -= message.bytes->size();
+    // An answer that was read before its deadline was looked at may have come behind it.
+    if (message.is_request && outcome.status == MERIDIAN_OK && loop_.now_us() >= message.deadline_us)
+        outcome = {MERIDIAN_TIMEOUT, failure("no answer in time"), {}};
     if (!message.is_request)
         loop_.host.metric(MERIDIAN_METRIC_COUNTER, outcome.status == MERIDIAN_OK ? "messages_sent" : "messages_dropped",
                           1);
