@@ -86,9 +86,9 @@ void Retention::say_covered() {
     limit_by(context_.self);
     for (const Peer* member : members) limit_by(member->origin);
     const auto lives = [&](const Origin& origin) {
-        return origin == context_.self ||
-               std::any_of(members.begin(), members.end(),
-                           [&origin](const Peer* member) { return member->origin == origin; });
+        return origin == context_.self || std::any_of(members.begin(), members.end(), [&origin](const Peer* member) {
+                   return member->origin == origin;
+               });
     };
     for (const auto& [origin, sequence] : everything) {
         if (!lives(origin) && !all_hold(origin, sequence)) return;
