@@ -195,7 +195,6 @@ struct ReplicationPortImpl::Reading {
     size_t count_max = 0, bytes_max = 0;
     size_t count = 0, bytes = 0;
     uint64_t position = 0;
-    uint64_t end = 0;  // of the log when the reading began
     std::string error;
     std::function<void(EntryPage)> done;
 };
@@ -240,8 +239,11 @@ void ReplicationPortImpl::begin_reading(const std::shared_ptr<Reading>& reading)
 void ReplicationPortImpl::read_on(const std::shared_ptr<Reading>& reading) {
     const bool all = std::all_of(reading->ranges.begin(), reading->ranges.end(),
                                  [](const auto& each) { return each.second.done(); });
-    if (all || reading->count >= reading->count_max || reading->bytes >= reading->bytes_max)
-        return finish_reading(reading);
+    // A page with nothing in it would be asked for again, for ever: what is ahead of a gap does not fill one.
+    const bool some = std::any_of(reading->ranges.begin(), reading->ranges.end(),
+                                  [](const auto& each) { return each.second.contiguous > each.second.wanted.after; });
+    const bool full = reading->count >= reading->count_max || reading->bytes >= reading->bytes_max;
+    if (all || (some && full)) return finish_reading(reading);
     env_.store.read_log(reading->position, log_page_entries, log_page_bytes, [this, reading](LogPage page) {
         env_.lane.post([this, reading, page = std::move(page)]() mutable { on_log_page(reading, std::move(page)); });
     });

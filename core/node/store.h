@@ -39,7 +39,7 @@ struct LogEntry {
     uint64_t origin_node_id = 0;
     uint64_t origin_incarnation = 0;
     uint64_t origin_sequence = 0;  // contiguous per (node, incarnation)
-    uint64_t wall_ms = 0;          // when the origin accepted it
+    uint64_t wall_ms = 0;          // when this node accepted or received it; about ascending with the position
     uint64_t deadline_ms = 0;      // earliest wall time at which the key needs attention (expiry); 0 = never
     KeyName name;
     std::string payload;  // wire/log_entry.h; opaque to the store

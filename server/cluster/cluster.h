@@ -2,7 +2,8 @@
 // transports has none: then nothing of this runs.
 //
 // Threads: construct, start, wait and stop on the main thread; functions marked [any] on any. Ownership: everything
-// given is borrowed and outlives it.
+// given is borrowed and outlives it. Limits: those of replication/options.h. Errors: make() and start() name the
+// transport; what fails later is logged, and seen in status().
 #pragma once
 
 #include <functional>

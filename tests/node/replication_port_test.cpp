@@ -120,6 +120,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(entries_are_read_back_page_by_page);
     CPPUNIT_TEST(entries_behind_a_range_are_found_by_the_next_reading);
     CPPUNIT_TEST(entries_of_cold_keys_do_not_overtake);
+    CPPUNIT_TEST(a_page_has_something_although_others_overtook_it_by_far);
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
     CPPUNIT_TEST(the_old_incarnation_is_kept_although_the_first_try_for_a_new_one_failed);
@@ -336,6 +337,26 @@ public:
         for (const LogEntry& entry : b.harness.disk.log)
             if (entry.origin_node_id == 1) order.push_back(entry.origin_sequence);
         CPPUNIT_ASSERT_EQUAL(from_to(1, 4), text_of(order));
+    }
+
+    void a_page_has_something_although_others_overtook_it_by_far() {
+        Replica a(1, base_seed()), b(2, base_seed() + 1);
+        std::string other = "hall";
+        while (b.harness.node->shard_index(other) == b.harness.node->shard_index("room")) other += "x";
+        b.harness.write(request("room", {increment("gc:cold", 9, 1)}));
+        b.restart(true);
+        b.harness.write(request(other, {increment("gc:warm", 9, 1)}));
+        a.harness.write(request("room", {increment("gc:cold", 1, 1)}));
+        std::vector<WriteItem> items;
+        for (int i = 0; i < 3000; ++i) items.push_back(increment("gc:warm", 1, 1));
+        a.harness.write(request(other, std::move(items)));
+        a.settle();
+        CPPUNIT_ASSERT_EQUAL(std::string(), b.merge(a.own_entries()));
+        // The first entry waited for its key, and stands behind the 3,000 in the log.
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, b.harness.disk.log.back().origin_sequence);
+        const EntryPage page = b.read({{a.self(), 0}}, 100);
+        CPPUNIT_ASSERT(!page.entries.empty());
+        CPPUNIT_ASSERT_EQUAL(uint64_t{1}, page.entries[0].sequence);
     }
 
     void what_the_log_no_longer_has_is_gone() {

@@ -213,7 +213,7 @@ typedef struct meridian_log_entry {
     uint64_t origin_node_id;
     uint64_t origin_incarnation;
     uint64_t origin_sequence;
-    uint64_t wall_ms;     /* when the origin accepted it */
+    uint64_t wall_ms;     /* when this node accepted or received it */
     uint64_t deadline_ms; /* the key needs attention at this wall time; 0 = never. The newest of a key counts */
     meridian_key_name name;
     meridian_bytes payload; /* opaque */
