@@ -110,7 +110,7 @@ meridian_status BrokenTransport::request(uint64_t id, uint32_t channel, std::str
     {
         const std::lock_guard lock(mutex_);
         if (is("no-deadline")) deadline_us = UINT64_MAX;
-        if (is("early-deadline")) deadline_us -= std::min<uint64_t>(deadline_us, 50'000);
+        if (is("early-deadline")) deadline_us = 1;
         pending_.emplace(id, Pending{sink, deadline_us});
     }
     const meridian_status status =

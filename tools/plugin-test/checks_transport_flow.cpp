@@ -145,7 +145,7 @@ void a_node_that_does_not_read_costs_bounded_memory(Fixture& fixture) {
     const uint64_t before = resident_bytes();
     // Until everything was published, or the transport stays busy because nobody reads.
     int idle = 0;
-    for (uint64_t size = 0; size < 2 * flood_bytes && idle < 200;) {
+    for (uint64_t size = 0; size < 2 * flood_bytes && idle < 1000;) {
         if (flood.publish(pair.a, bytes)) {
             size += bytes.size();
             idle = 0;
