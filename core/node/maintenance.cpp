@@ -14,6 +14,8 @@ constexpr size_t checkpoint_keys_per_round = 4096;
 constexpr size_t due_keys_per_look_min = 256;
 constexpr size_t due_keys_per_look_max = 8192;
 constexpr uint64_t retention_interval_us = 60'000'000;
+// A log that has outgrown its size by an eighth is not left to grow until the next look at its age.
+constexpr uint64_t retention_pause_us = 1'000'000;
 constexpr uint64_t forget_interval_us = 600'000'000;
 constexpr size_t forget_page = 512;
 // While finishing: a key may be on its way to the store already, or stale for good because it cannot be read. So a
@@ -41,7 +43,7 @@ void Maintenance::tick() {
     if (!checkpointing_ && (now_us >= next_checkpoint_us_ || log_has_grown)) checkpoint_round();
     // Without checkpoints the stored deadlines cannot be renewed, and the same keys would come up again and again.
     if (!looking_for_due_ && !env_.store.usage().failed) look_for_due();
-    if (!retaining_ && now_us >= next_retention_us_) retain();
+    if (!retaining_ && (now_us >= next_retention_us_ || log_is_too_large(now_us))) retain();
     if (!forgetting_ && now_us >= next_forget_us_) forget_idempotency({});
     env_.lane.post_after(tick_us, [this] { tick(); });
 }
@@ -142,6 +144,12 @@ void Maintenance::look_for_due() {
                 });
         });
     });
+}
+
+bool Maintenance::log_is_too_large(uint64_t now_us) const {
+    const uint64_t bytes_max = env_.limits.log_retention_bytes;
+    return now_us + retention_interval_us >= next_retention_us_ + retention_pause_us &&
+           env_.store.usage().log_bytes > bytes_max + bytes_max / 8;
 }
 
 // Positions are contiguous and ordered by time, so the first entry that is young enough is found by bisection.

@@ -47,6 +47,7 @@ private:
     using Report = std::function<void(size_t)>;
     void on_shards(std::vector<KeyName> names,
                    const std::function<void(ShardImpl&, std::vector<KeyName>, Report)>& work, Report done);
+    bool log_is_too_large(uint64_t now_us) const;
     void retain();
     void search_retention(uint64_t low, uint64_t high, uint64_t cutoff_ms);
     void forget_idempotency(std::string after);

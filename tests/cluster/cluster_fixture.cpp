@@ -31,13 +31,14 @@ std::vector<uint16_t> free_ports(size_t count) {
 void ClusterFixture::start_cluster(size_t count, Through through, const std::vector<std::string>& settings) {
     through_ = through;
     common_ = settings;
-    if (through != Through::http) redis_ = std::make_unique<RedisProcess>();
+    if (through != Through::http && !redis_) redis_ = std::make_unique<RedisProcess>();
     internal_ports_ = free_ports(nodes_max);
     for (size_t i = 0; i < count; ++i) add_node();
     all_converge();
 }
 
-ClusterFixture::Node& ClusterFixture::add_node(const std::vector<std::string>& settings) {
+ClusterFixture::Node& ClusterFixture::add_node(const std::vector<std::string>& settings,
+                                               const std::vector<std::string>& environment) {
     const size_t index = nodes_.size();
     CPPUNIT_ASSERT(index < nodes_max);
     nodes_.push_back(std::make_unique<Node>());
@@ -55,17 +56,18 @@ ClusterFixture::Node& ClusterFixture::add_node(const std::vector<std::string>& s
                 peers += (peers.empty() ? "" : ",") + ("http://127.0.0.1:" + std::to_string(internal_ports_[i]));
         }
         node.settings.insert(node.settings.end(),
-                             {"transport.http.plugin=transport-http", "transport.http.peers=" + peers,
+                             {"transport.http.plugin=transport-http", "transport.http.peers=" + peers + more_peers_,
                               "transport.http.bind=127.0.0.1:" + std::to_string(internal_ports_[index])});
     }
     node.settings.insert(node.settings.end(), common_.begin(), common_.end());
     node.settings.insert(node.settings.end(), settings.begin(), settings.end());
+    node.environment = environment;
     start(node);
     return node;
 }
 
 void ClusterFixture::start(Node& node) {
-    node.process = std::make_unique<ServerProcess>(node.data.path(), node.settings);
+    node.process = std::make_unique<ServerProcess>(node.data.path(), node.settings, node.environment);
 }
 
 void ClusterFixture::stop(Node& node, int signal) {
@@ -85,6 +87,14 @@ int64_t ClusterFixture::total(size_t index, const std::string& key) {
     const HttpReply reply = http(server(index), "GET", "/v1/namespaces/room/crdts/" + key, token());
     const size_t at = reply.body.find("\"total\":");
     return reply.status == 200 && at != std::string::npos ? std::atoll(reply.body.c_str() + at + 8) : -1;
+}
+
+uint64_t ClusterFixture::metric(size_t index, const std::string& name) {
+    const std::string page = http(server(index), "GET", "/metrics", "").body;
+    const std::string mark = "\nmeridian_" + name + " ";
+    const size_t at = page.find(mark);
+    CPPUNIT_ASSERT_MESSAGE(name + " in " + page, at != std::string::npos);
+    return std::strtoull(page.c_str() + at + mark.size(), nullptr, 10);
 }
 
 void ClusterFixture::eventually(const std::string& what, const std::function<bool()>& is_so) {

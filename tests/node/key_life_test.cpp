@@ -41,6 +41,7 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_write_is_refused_when_its_idempotency_record_cannot_be_read);
     CPPUNIT_TEST(old_idempotency_records_are_forgotten);
     CPPUNIT_TEST(the_log_is_cut_behind_its_retention);
+    CPPUNIT_TEST(a_log_that_outgrows_its_size_is_cut_at_once);
     CPPUNIT_TEST(stamps_never_go_back_over_restarts_and_clock_jumps);
     CPPUNIT_TEST(a_key_that_cannot_be_read_is_refused_and_the_others_go_on);
     CPPUNIT_TEST_SUITE_END();
@@ -525,6 +526,21 @@ public:
         CPPUNIT_ASSERT(h.disk.floor > 20 && h.disk.floor < 30);
         h.restart(false);
         CPPUNIT_ASSERT_EQUAL(std::string("{\"counters\":{\"1\":30},\"total\":30}"), h.value("room", "gc:a"));
+    }
+
+    void a_log_that_outgrows_its_size_is_cut_at_once() {
+        NodeLimits limits;
+        limits.log_retention_bytes = 100'000;
+        limits.checkpoint_interval_ms = 500;
+        Harness h(base_seed(), limits);
+        // Ten seconds, long before the next look at the age of entries.
+        for (uint64_t i = 0; i < 100; ++i) {
+            h.write(request("room", {assign("lww:a", std::string(10'000, 'x'), 1'000 + i, 1)}));
+            h.world.run_for(100'000);
+            CPPUNIT_ASSERT_MESSAGE(std::to_string(h.store->usage().log_bytes), h.store->usage().log_bytes < 600'000);
+        }
+        CPPUNIT_ASSERT(h.disk.floor > 80);
+        CPPUNIT_ASSERT(h.store->usage().log_bytes > 50'000);
     }
 
     void stamps_never_go_back_over_restarts_and_clock_jumps() {
