@@ -1,24 +1,16 @@
 #include "api/cluster_api.h"
 
-#include <algorithm>
-#include <charconv>
-#include <optional>
 #include <utility>
 
 #include "base/json_writer.h"
 #include "cluster/cluster.h"
 #include "config/node_identity.h"
-#include "http/request_head.h"
 #include "net/edge_loop.h"
-#include "protocol/percent.h"
 
 namespace meridian::server {
 namespace {
 
 using replication::ClusterStatus;
-
-constexpr uint64_t digests_default = 1000;
-constexpr uint64_t digests_max = 10'000;
 
 HttpResponse json_response(JsonWriter& json, int status = 200) {
     HttpResponse response;
@@ -155,91 +147,58 @@ void add_alarms(JsonWriter& json, const ClusterStatus& status) {
     json.end_array();
 }
 
-std::optional<std::string> decoded_value(const std::string& query, std::string_view name) {
-    const auto raw = http::query_value(query, name);
-    return raw ? percent_decode(*raw) : std::nullopt;
-}
-
-HttpResponse digests_response(const node::DigestPage& page) {
-    if (!page.error.empty()) return error_response(503, "unavailable", page.error);
+HttpResponse alone() {
     JsonWriter json;
     json.begin_object();
-    json.key("digests");
-    json.begin_array();
-    for (const node::KeyDigest& each : page.digests) {
-        json.begin_array();
-        json.string(each.name.namespace_name);
-        json.string(each.name.key);
-        json.string(config::node_id_text(each.digest));
-        json.end_array();
-    }
-    json.end_array();
-    if (page.next) {
-        json.key("next");
-        json.begin_array();
-        json.string(page.next->namespace_name);
-        json.string(page.next->key);
-        json.end_array();
-    }
+    boolean_member(json, "clustered", false);
     json.end_object();
     return json_response(json);
 }
 
-}  // namespace
-
-HttpResponse cluster_status_response(EdgeLoop& edge, const HttpRequest& request) {
-    if (!request.session->claims.permissions.admin) return admins_only();
+HttpResponse status_response(const ClusterStatus& status) {
     JsonWriter json;
     json.begin_object();
-    const Cluster* cluster = edge.shared().cluster;
-    boolean_member(json, "clustered", cluster != nullptr);
-    if (cluster != nullptr) {
-        const ClusterStatus status = cluster->status();
-        add_origin(json, status.self);
-        boolean_member(json, "ready", status.ready);
-        boolean_member(json, "converged", status.converged);
-        number_member(json, "pulls_outstanding", status.pulls_outstanding);
-        boolean_member(json, "transferring", status.transferring);
-        number_member(json, "merge_backlog_bytes", status.merge_backlog_bytes);
-        number_member(json, "covered_before_ms", status.covered_before_wall_ms);
-        add_peers(json, status);
-        add_transports(json, status);
-        add_origins(json, status);
-        add_alarms(json, status);
-    }
+    boolean_member(json, "clustered", true);
+    add_origin(json, status.self);
+    boolean_member(json, "ready", status.ready);
+    boolean_member(json, "converged", status.converged);
+    number_member(json, "pulls_outstanding", status.pulls_outstanding);
+    boolean_member(json, "transferring", status.transferring);
+    number_member(json, "merge_backlog_bytes", status.merge_backlog_bytes);
+    number_member(json, "covered_before_ms", status.covered_before_wall_ms);
+    add_peers(json, status);
+    add_transports(json, status);
+    add_origins(json, status);
+    add_alarms(json, status);
     json.end_object();
     return json_response(json);
 }
 
-void cluster_digests(EdgeLoop& edge, const HttpRequest& request, std::function<void(HttpResponse)> answer) {
-    if (!request.session->claims.permissions.admin) return answer(admins_only());
-    Cluster* cluster = edge.shared().cluster;
-    if (cluster == nullptr) return answer(error_response(404, "not_clustered", "the node is not in a cluster"));
-    uint64_t limit = digests_default;
-    if (const auto text = http::query_value(request.query, "limit")) {
-        const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
-        if (error != std::errc() || end != text->data() + text->size() || limit == 0 || limit > digests_max)
-            return answer(error_response(400, "bad_query", "limit: expected a number from 1 to 10000"));
-    }
-    std::optional<node::KeyName> after;
-    const auto after_namespace = decoded_value(request.query, "after_namespace");
-    const auto after_key = decoded_value(request.query, "after_key");
-    if (after_namespace.has_value() != after_key.has_value())
-        return answer(error_response(400, "bad_query", "after_namespace and after_key: expected both or none"));
-    if (after_namespace) after = node::KeyName{*after_namespace, *after_key};
-    cluster->digests(std::move(after), limit, [&edge, answer = std::move(answer)](const node::DigestPage& page) {
-        edge.loop().post([answer, response = digests_response(page)] { answer(response); });
-    });
-}
-
-HttpResponse converged_response(EdgeLoop& edge) {
-    const Cluster* cluster = edge.shared().cluster;
-    const bool converged = cluster == nullptr || cluster->status().converged;
+HttpResponse converged_response(bool converged) {
     JsonWriter json;
     json.begin_object();
     text_member(json, "status", converged ? "converged" : "not_converged");
     json.end_object();
     return json_response(json, converged ? 200 : 503);
+}
+
+}  // namespace
+
+void cluster_status(EdgeLoop& edge, const HttpRequest& request, std::function<void(HttpResponse)> answer) {
+    if (!request.session->claims.permissions.admin) return answer(admins_only());
+    Cluster* cluster = edge.shared().cluster;
+    if (cluster == nullptr) return answer(alone());
+    cluster->status([&edge, answer = std::move(answer)](const ClusterStatus& status) {
+        edge.loop().post([answer, response = status_response(status)] { answer(response); });
+    });
+}
+
+void cluster_converged(EdgeLoop& edge, std::function<void(HttpResponse)> answer) {
+    Cluster* cluster = edge.shared().cluster;
+    if (cluster == nullptr) return answer(converged_response(true));
+    cluster->status([&edge, answer = std::move(answer)](const ClusterStatus& status) {
+        edge.loop().post([answer, response = converged_response(status.converged)] { answer(response); });
+    });
 }
 
 }  // namespace meridian::server

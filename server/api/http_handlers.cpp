@@ -7,6 +7,7 @@
 
 #include "api/backup_api.h"
 #include "api/cluster_api.h"
+#include "api/cluster_digest_api.h"
 #include "api/drift.h"
 #include "api/merged_delta.h"
 #include "api/token_api.h"
@@ -99,12 +100,20 @@ struct Exchange {
     void answer(HttpResponse response) const { edge.respond(reply_to, number, std::move(response)); }
 };
 
-HttpResponse metrics(EdgeLoop& edge, const HttpRequest& request) {
-    if (request.session && !request.session->claims.permissions.admin) return forbidden();
+HttpResponse metrics_response(EdgeLoop& edge, const replication::ClusterStatus* status) {
     HttpResponse response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = metrics_page(edge.shared());
+    response.body = metrics_page(edge.shared(), status);
     return response;
+}
+
+void metrics(const Exchange& exchange, const HttpRequest& request) {
+    if (request.session && !request.session->claims.permissions.admin) return exchange.answer(forbidden());
+    Cluster* const cluster = exchange.edge.shared().cluster;
+    if (cluster == nullptr) return exchange.answer(metrics_response(exchange.edge, nullptr));
+    cluster->status([exchange](const replication::ClusterStatus& status) {
+        exchange.edge.loop().post([exchange, status] { exchange.answer(metrics_response(exchange.edge, &status)); });
+    });
 }
 
 HttpResponse health_ready(EdgeLoop& edge) {
@@ -350,22 +359,24 @@ void handle_request(EdgeLoop& edge, HttpRequest request) {
     if (has_key && !is_valid_namespace(request.path.namespace_name)) {
         return exchange.answer(error_response(400, "invalid_namespace", "namespace: expected [a-z0-9_-]{1,64}"));
     }
+    const auto respond = [exchange](HttpResponse response) { exchange.answer(std::move(response)); };
     switch (route) {
         case Route::health_live:
             return exchange.answer(json_response(R"({"status":"ok"})"));
         case Route::health_ready:
             return exchange.answer(health_ready(edge));
         case Route::health_converged:
-            return exchange.answer(converged_response(edge));
+            return cluster_converged(edge, respond);
         case Route::backup:
             return back_up(exchange, request);
         case Route::cluster_status:
-            return exchange.answer(cluster_status_response(edge, request));
+            return cluster_status(edge, request, respond);
         case Route::cluster_digests:
-            return cluster_digests(edge, request,
-                                   [exchange](HttpResponse response) { exchange.answer(std::move(response)); });
+            return cluster_digests(edge, request, respond);
+        case Route::cluster_namespaces:
+            return cluster_namespaces(edge, request, respond);
         case Route::metrics:
-            return exchange.answer(metrics(edge, request));
+            return metrics(exchange, request);
         case Route::crdt_value:
             return get_value(exchange, request);
         case Route::crdt_ops:

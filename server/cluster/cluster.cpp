@@ -115,6 +115,10 @@ void Cluster::close(uint64_t deadline_us) {
     replicator_.reset();
 }
 
+void Cluster::status(std::function<void(replication::ClusterStatus)> done) {
+    lane_.post([this, done = std::move(done)] { done(replicator_->status()); });
+}
+
 void Cluster::digests(std::optional<node::KeyName> after, size_t count_max,
                       std::function<void(node::DigestPage)> done) {
     port_->digest_keys(std::move(after), count_max, node::digest_key(settings_.cluster_id), std::move(done));

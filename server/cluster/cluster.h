@@ -64,7 +64,8 @@ public:
     // [any]
     void publish_awareness(replication::Awareness awareness) { replicator_->publish_awareness(std::move(awareness)); }
     void revoke_sessions(replication::RevokeSessions order) { replicator_->revoke_sessions(std::move(order)); }
-    replication::ClusterStatus status() const { return replicator_->status(); }
+    // `done` on the replication lane: whoever asks does not wait for what runs there.
+    void status(std::function<void(replication::ClusterStatus)> done);
     // A page of digests by which two nodes can be compared; `done` on the replication lane.
     void digests(std::optional<node::KeyName> after, size_t count_max, std::function<void(node::DigestPage)> done);
 

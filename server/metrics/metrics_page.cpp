@@ -8,7 +8,6 @@
 #include <fstream>
 #include <limits>
 
-#include "cluster/cluster.h"
 #include "config/node_identity.h"
 #include "metrics/cluster_metrics.h"
 #include "metrics/page.h"
@@ -146,7 +145,7 @@ void add_process(Page& page) {
 
 }  // namespace
 
-std::string metrics_page(const EdgeShared& shared) {
+std::string metrics_page(const EdgeShared& shared, const replication::ClusterStatus* cluster) {
     Page page;
     page.metric("build_info", "gauge", "Version of this server");
     page.value(uint64_t{1}, "version=\"" MERIDIAN_VERSION "\"");
@@ -156,7 +155,7 @@ std::string metrics_page(const EdgeShared& shared) {
     add_node(page, shared);
     add_store(page, shared);
     add_edge(page, shared);
-    if (shared.cluster != nullptr) add_cluster(page, shared.cluster->status());
+    if (cluster != nullptr) add_cluster(page, *cluster);
     add_plugins(page, *shared.plugin_metrics);
     add_process(page);
     return page.take();

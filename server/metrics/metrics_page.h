@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "replication/cluster_status.h"
+
 namespace meridian::server {
 
 struct EdgeShared;
 
-// Any thread.
-std::string metrics_page(const EdgeShared& shared);
+// Any thread. `cluster` is null on a node alone.
+std::string metrics_page(const EdgeShared& shared, const replication::ClusterStatus* cluster);
 
 }  // namespace meridian::server

@@ -52,8 +52,15 @@ std::optional<RoutedPath> route_path(std::string_view path) {
         return routed;
     }
     if (segments.size() >= 2 && segments[0] == "v1" && segments[1] == "cluster" && path.back() != '/') {
-        if (segments.size() > 3 || (segments.size() == 3 && segments[2] != "digests")) return std::nullopt;
-        routed.route = segments.size() == 2 ? Route::cluster_status : Route::cluster_digests;
+        if (segments.size() == 2) {
+            routed.route = Route::cluster_status;
+        } else if (segments.size() == 3 && segments[2] == "digests") {
+            routed.route = Route::cluster_digests;
+        } else if (segments.size() == 3 && segments[2] == "namespaces") {
+            routed.route = Route::cluster_namespaces;
+        } else {
+            return std::nullopt;
+        }
         return routed;
     }
     // A trailing slash after the last segment names another path.

@@ -22,6 +22,7 @@ enum class Route : uint8_t {
     backup,
     cluster_status,
     cluster_digests,
+    cluster_namespaces,
     crdt_value,
     crdt_ops,
     crdt_sync,

@@ -20,6 +20,9 @@ std::string key_of(int number) {
 std::string token_of(uint64_t client_id) {
     return token({.client_id = client_id});
 }
+std::string token_in(const std::string& name) {
+    return token({.namespace_name = name});
+}
 std::string admin_token() {
     return token({.admin = true});
 }
@@ -49,6 +52,7 @@ class ConvergenceTest : public ClusterFixture {
     CPPUNIT_TEST(a_node_with_an_empty_disk_gets_everything);
     CPPUNIT_TEST(awareness_and_revocations_travel);
     CPPUNIT_TEST(the_state_of_the_cluster_can_be_seen);
+    CPPUNIT_TEST(namespaces_are_listed_page_by_page_with_their_digests);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -114,6 +118,37 @@ public:
         CPPUNIT_ASSERT_EQUAL(uint16_t{1008}, expect_close(there));
     }
 
+    void namespaces_are_listed_page_by_page_with_their_digests() {
+        start_cluster(2, through);
+        const auto add = [&](const char* name, const std::string& key) {
+            const std::string path = std::string("/v1/namespaces/") + name + "/crdts/" + key + "/ops";
+            CPPUNIT_ASSERT_EQUAL(200, http(server(0), "POST", path, token_in(name), counter_op(1)).status);
+        };
+        for (const char* name : {"a", "ab", "b"}) add(name, "gc:x");
+        const auto digest_of = [&](size_t index, const std::string& name) {
+            const std::string body =
+                http(server(index), "GET", "/v1/cluster/namespaces?limit=1&after=" + name, admin_token()).body;
+            const std::string mark = "\"digest\":\"";
+            CPPUNIT_ASSERT_MESSAGE(body, body.find(mark) != std::string::npos);
+            return body.substr(body.find(mark) + mark.size(), 16);
+        };
+        // More keys than one step reads.
+        for (int i = 0; i < 1100; ++i) add("ab", key_of(i));
+        all_converge();
+        const std::string first = http(server(0), "GET", "/v1/cluster/namespaces?limit=2", admin_token()).body;
+        CPPUNIT_ASSERT_MESSAGE(first, first.find("\"keys\":1,\"namespace\":\"a\"") != std::string::npos &&
+                                          first.find("\"keys\":1101,\"namespace\":\"ab\"") != std::string::npos &&
+                                          first.find("\"next\":\"ab\"") != std::string::npos);
+        const std::string rest = http(server(0), "GET", "/v1/cluster/namespaces?after=ab", admin_token()).body;
+        CPPUNIT_ASSERT_MESSAGE(rest, rest.find("\"ab\"") == std::string::npos &&
+                                         rest.find("\"keys\":1,\"namespace\":\"b\"") != std::string::npos &&
+                                         rest.find("\"next\"") == std::string::npos);
+        const std::string before = digest_of(0, "a");
+        CPPUNIT_ASSERT_EQUAL(before, digest_of(1, "a"));
+        add("ab", "gc:x");
+        CPPUNIT_ASSERT(before != digest_of(0, "a"));
+    }
+
     void the_state_of_the_cluster_can_be_seen() {
         start_cluster(2, through);
         CPPUNIT_ASSERT_EQUAL(200, increment(0, "gc:x", 1));
@@ -132,6 +167,11 @@ public:
         const ProgramResult same = control(0, {"cluster", "diff", "http://" + server(1).address()});
         CPPUNIT_ASSERT_EQUAL(std::string("1 keys are equal, 0 are not\n"), same.output);
         CPPUNIT_ASSERT_EQUAL(0, same.status);
+        const ProgramResult namespaces = control(0, {"cluster", "namespaces"});
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(namespaces.output, 0, namespaces.status);
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(namespaces.output, size_t{0},
+                                     namespaces.output.find("namespace room: 1 keys, digest "));
+        CPPUNIT_ASSERT_EQUAL(namespaces.output, control(1, {"cluster", "namespaces"}).output);
         const std::string page = http(server(0), "GET", "/metrics", "").body;
         for (const char* line : {"\nmeridian_cluster_converged 1\n", "\nmeridian_cluster_peers_alive 1\n",
                                  "\nmeridian_cluster_lag_entries 0\n"})

@@ -156,6 +156,22 @@ Result<void> show_cluster(NodeClient& node) {
     return {};
 }
 
+Result<void> show_namespaces(NodeClient& node) {
+    std::string path = "/v1/cluster/namespaces";
+    for (;;) {
+        const Result<Object::Ptr> answer = get_object(node, path, digests_timeout_s);
+        if (!answer) return answer.error();
+        const Array::Ptr namespaces = array(**answer, "namespaces");
+        for (unsigned i = 0; i < namespaces->size(); ++i) {
+            const Object::Ptr each = namespaces->getObject(i);
+            std::cout << "namespace " << text(*each, "namespace") << ": " << text(*each, "keys") << " keys, digest "
+                      << text(*each, "digest") << "\n";
+        }
+        if (!(*answer)->has("next")) return {};
+        path = "/v1/cluster/namespaces?after=" + server::percent_encode(text(**answer, "next"));
+    }
+}
+
 Result<void> show_differences(NodeClient& node, NodeClient& other) {
     Digests here(node), there(other);
     size_t same = 0, different = 0;

@@ -56,6 +56,8 @@ const Command commands[] = {
     {"cluster", 1, 2,
      "  cluster status                      how the node sees its cluster; exit status 0 if it is ready and no alarm "
      "holds\n"
+     "  cluster namespaces                  keys of each namespace and a digest of them, equal on nodes that hold the "
+     "same\n"
      "  cluster diff URL                    the keys that this node and the one at URL hold differently; exit status 0 "
      "if\n"
      "                                      there are none\n"},
@@ -175,10 +177,12 @@ private:
 
     Result<void> cluster(const Words& words) {
         const bool diff = words[0] == "diff" && words.size() == 2;
-        if (!diff && (words[0] != "status" || words.size() != 1))
+        const bool namespaces = words[0] == "namespaces" && words.size() == 1;
+        if (!diff && !namespaces && (words[0] != "status" || words.size() != 1))
             return Error{"cluster " + words[0] + ": expected:\n" + usage_of(*find_command("cluster"))};
         // Any namespace will do: the token says only who asks.
         if (Result<void> prepared = node_.prepare("cluster"); !prepared) return prepared;
+        if (namespaces) return show_namespaces(node_);
         if (!diff) return show_cluster(node_);
         Arguments arguments = node_.arguments();
         arguments.options["url"] = {words[1]};
