@@ -170,20 +170,21 @@ private:
     }
 
     void reload() {
-        Result<Reload> planned = plan_reload(*settings_, store_plugin_, sources_);
+        Result<Reload> planned = plan_reload(*settings_, store_plugin_, transport_plugins_, sources_);
         if (!planned) {
             log_line(LogLevel::error, "the configuration is refused; the old settings stay",
                      {{"reason", planned.error().message}});
             return;
         }
-        if (planned->store_changed) {
-            if (Result<void> given = store_->reconfigure(planned->reloadable_store); !given) {
+        if (planned->store.changed) {
+            if (Result<void> given = store_->reconfigure(planned->store.reloadable); !given) {
                 log_line(LogLevel::error, "the configuration is refused; the old settings stay",
                          {{"reason", given.error().message}});
                 return;
             }
         }
-        store_plugin_.configuration = std::move(planned->store);
+        store_plugin_.configuration = std::move(planned->store.effective);
+        reload_transports(std::move(planned->transports));
         settings_ = std::make_shared<const config::Settings>(std::move(planned->settings));
         set_log_level(log_level_from_name(settings_->log_level));
         std::vector<std::future<void>> taken_over;
@@ -201,6 +202,20 @@ private:
         std::string names;
         for (const std::string& name : planned->taken) names += (names.empty() ? "" : ",") + name;
         log_line(LogLevel::info, "reloaded the configuration", {{"changed", names}});
+    }
+
+    void reload_transports(std::vector<PluginReload> transports) {
+        for (size_t i = 0; i < transports.size(); ++i) {
+            PluginReload& each = transports[i];
+            if (each.changed) {
+                if (Result<void> given = cluster_->reconfigure(i, each.reloadable); !given) {
+                    log_line(LogLevel::error, "a transport keeps its old settings",
+                             {{"reason", given.error().message}});
+                    continue;
+                }
+            }
+            transport_plugins_[i].configuration = std::move(each.effective);
+        }
     }
 
     Result<void> prepare() {
@@ -223,12 +238,13 @@ private:
         if (!store_plugin) return store_plugin.error();
         store_plugin_ = std::move(store_plugin).value();
         node_id_ = config::node_id_of(*settings_);
-        const auto transport_plugins = load_transport_plugins(*settings_);
+        auto transport_plugins = load_transport_plugins(*settings_);
         if (!transport_plugins) return transport_plugins.error();
-        if (transport_plugins->empty()) {
+        transport_plugins_ = std::move(transport_plugins).value();
+        if (transport_plugins_.empty()) {
             log_line(LogLevel::info, "a node alone: no transport is configured");
         } else {
-            auto cluster = Cluster::make(*settings_, *transport_plugins, node_id_, {clock_, random_, plugin_metrics_});
+            auto cluster = Cluster::make(*settings_, transport_plugins_, node_id_, {clock_, random_, plugin_metrics_});
             if (!cluster) return cluster.error();
             cluster_ = std::move(cluster).value();
         }
@@ -360,6 +376,7 @@ private:
     std::vector<BoundSocket> bound_;
     PluginMetrics plugin_metrics_;
     StorePlugin store_plugin_;
+    std::vector<TransportPlugin> transport_plugins_;
     std::unique_ptr<Cluster> cluster_;
     std::unique_ptr<plugin::LoadedStore> store_;
     std::unique_ptr<EdgeShared> shared_;

@@ -13,8 +13,19 @@ constexpr const char* delay_key = "reconnect_delay_max";
 // Whether what nodes say to each other is signed; for warnings of a plug-in.
 constexpr const char* authenticated_key = "authenticated";
 
-Result<plugin::Configuration> configure(const plugin::LoadedPlugin& loaded, const config::TransportEntry& transport,
-                                        const config::Settings& settings) {
+bool may_be_shown(const meridian_plugin_descriptor& descriptor, const std::string& key) {
+    if (const meridian_config_key* declared = plugin::find_declared_key(descriptor, key))
+        return (declared->flags & MERIDIAN_KEY_SECRET) == 0;
+    // `<key>_file`: the name of the file that holds a secret is none.
+    return key.size() > 5 && key.substr(key.size() - 5) == "_file" &&
+           plugin::find_declared_key(descriptor, key.substr(0, key.size() - 5)) != nullptr;
+}
+
+}  // namespace
+
+Result<plugin::Configuration> configure_transport(const plugin::LoadedPlugin& loaded,
+                                                  const config::TransportEntry& transport,
+                                                  const config::Settings& settings) {
     std::map<std::string, std::string> section;
     std::map<std::string, std::string> sources;
     for (const config::PluginEntry& entry : transport.entries) {
@@ -29,23 +40,13 @@ Result<plugin::Configuration> configure(const plugin::LoadedPlugin& loaded, cons
                                        plugin::process_environment(), sources);
 }
 
-bool may_be_shown(const meridian_plugin_descriptor& descriptor, const std::string& key) {
-    if (const meridian_config_key* declared = plugin::find_declared_key(descriptor, key))
-        return (declared->flags & MERIDIAN_KEY_SECRET) == 0;
-    // `<key>_file`: the name of the file that holds a secret is none.
-    return key.size() > 5 && key.substr(key.size() - 5) == "_file" &&
-           plugin::find_declared_key(descriptor, key.substr(0, key.size() - 5)) != nullptr;
-}
-
-}  // namespace
-
 Result<std::vector<TransportPlugin>> load_transport_plugins(const config::Settings& settings) {
     std::vector<TransportPlugin> out;
     for (const config::TransportEntry& transport : settings.transports) {
         auto loaded =
             plugin::load_plugin(transport.plugin, plugin_directories(settings.plugin_path), plugin::Kind::transport);
         if (!loaded) return Error{"[transport " + transport.name + "]: " + loaded.error().message};
-        auto configuration = configure(*loaded, transport, settings);
+        auto configuration = configure_transport(*loaded, transport, settings);
         if (!configuration) return configuration.error();
         out.push_back({transport.name, *loaded, *std::move(configuration)});
     }

@@ -18,6 +18,10 @@ struct TransportPlugin {
     plugin::Configuration configuration;
 };
 
+// What [transport NAME] says, checked.
+Result<plugin::Configuration> configure_transport(const plugin::LoadedPlugin& loaded,
+                                                  const config::TransportEntry& transport,
+                                                  const config::Settings& settings);
 // In the order of the settings. An error names the section, or the file.
 Result<std::vector<TransportPlugin>> load_transport_plugins(const config::Settings& settings);
 

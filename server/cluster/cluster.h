@@ -56,6 +56,10 @@ public:
     Result<void> start(node::Node& node, ClusterEvents events);
     // Of start(): ready when this node is level with its peers, or has waited for that long enough.
     std::future<void>& ready() { return ready_future_; }
+    // Gives the transport at this place the new values of its reloadable keys. On an error the old ones stay.
+    Result<void> reconfigure(size_t transport, const plugin::Configuration& reloadable) {
+        return transports_.at(transport)->reconfigure(reloadable);
+    }
     // Tells the others that this node leaves, and lets go what has yet to be sent, until the deadline. Blocks.
     void stop(uint64_t deadline_us);
     // After the node has gone: no transport calls any more.

@@ -38,6 +38,7 @@ class ConfiguredServerTest : public ServerFixture {
     CPPUNIT_TEST(reload_takes_over_what_can_be_changed_and_names_what_cannot);
     CPPUNIT_TEST(reload_of_a_broken_file_keeps_the_old_settings);
     CPPUNIT_TEST(reload_gives_the_plugin_its_reloadable_keys);
+    CPPUNIT_TEST(reload_gives_transports_their_reloadable_keys);
     CPPUNIT_TEST(reload_is_told_to_the_service_manager);
     CPPUNIT_TEST(listens_on_a_unix_socket_and_removes_it_at_the_end);
     CPPUNIT_TEST(replaces_a_dead_socket_file_and_nothing_else);
@@ -202,6 +203,24 @@ class ConfiguredServerTest : public ServerFixture {
         const uint64_t deadline_ms = now_ms() + 20'000;
         while (http(server, "GET", "/metrics", "").body.find("scrub_passes") == std::string::npos)
             CPPUNIT_ASSERT_MESSAGE("the store does not scrub", now_ms() < deadline_ms);
+    }
+
+    void reload_gives_transports_their_reloadable_keys() {
+        const std::string transport =
+            "[transport lan]\nplugin = " BROKEN_TRANSPORT_PATH "\ndirectory = " + data_->path();
+        const std::string main = file("a.ini", transport + "\ndefect = reconfigure-disconnects\n");
+        ServerProcess& server = start({"--config=" + main});
+        const auto link = [&] { return http(server, "GET", "/v1/cluster", token({.admin = true})).body; };
+        assert_contains(link(), R"("state":"up")");
+        file("a.ini", transport + "\ndefect = none\nport = 7\n[transport other]\nplugin = transport-redis\n");
+        server.signal(SIGHUP);
+        CPPUNIT_ASSERT(server.logs("reloaded the configuration changed=transport.lan.defect\n"));
+        for (const char* name : {"transport.lan.port", "transport.other"})
+            assert_contains(server.log(), "only after a restart setting=" + std::string(name) + "\n");
+        assert_contains(link(), R"("state":"down")");
+        file("a.ini", transport + "\nport = seven\n");
+        server.signal(SIGHUP);
+        CPPUNIT_ASSERT(server.logs("[transport lan] port: found 'seven', expected"));
     }
 
     void reload_is_told_to_the_service_manager() {
