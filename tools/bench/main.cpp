@@ -20,6 +20,7 @@ Measure measure_of(const std::string& workload) {
     if (workload == "rest-read") return measure_rest_read;
     if (workload == "idle") return measure_idle;
     if (workload == "join-storm") return measure_join_storm;
+    if (workload == "cluster") return measure_cluster;
     return measure_typing;
 }
 
@@ -33,7 +34,8 @@ Result<void> check_descriptors(const Options& options, uint64_t limit) {
     };
     for (const Need& need :
          {Need{"fan-out", "--subscribers", options.subscribers}, Need{"ops", "--connections", 3 * options.connections},
-          Need{"idle", "--idle", options.idle + 1000}, Need{"join-storm", "--joins", options.joins}}) {
+          Need{"cluster", "--connections", 3 * options.connections}, Need{"idle", "--idle", options.idle + 1000},
+          Need{"join-storm", "--joins", options.joins}}) {
         for (const std::string& workload : options.workloads) {
             if (workload == need.workload && need.connections + others > limit) {
                 return Error{workload + " needs " + std::to_string(need.connections + others) +

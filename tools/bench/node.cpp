@@ -168,23 +168,27 @@ Result<void> Node::start(const NodeOptions& options) {
     std::string directory = client::environment("TMPDIR", "/tmp") + "/meridian-bench-XXXXXX";
     if (::mkdtemp(directory.data()) == nullptr) return system_error(directory);
     directory_ = directory;
-    std::vector<std::string> command = {*program,   "--bind", "127.0.0.1:0",          "--data-dir",
-                                        directory_, "--set",  "server.log_level=info"};
+    command_ = {*program, "--bind", "127.0.0.1:0", "--data-dir", directory_, "--set", "server.log_level=info"};
     for (const std::string& setting : options.settings) {
-        command.emplace_back("--set");
-        command.push_back(setting);
+        command_.emplace_back("--set");
+        command_.push_back(setting);
     }
-    Result<std::unique_ptr<Child>> child = Child::start(command);
+    if (Result<void> launched = launch(); !launched) return launched;
+    server::SystemRandom random;
+    auto key = server::load_signing_key({}, directory_, false, random);
+    if (!key) return key.error();
+    key_ = key->key;
+    return {};
+}
+
+Result<void> Node::launch() {
+    Result<std::unique_ptr<Child>> child = Child::start(command_);
     if (!child) return child.error();
     child_ = std::move(child).value();
     const Result<std::string> address = child_->await_word("listening address=");
     if (!address) return address.error();
     address_ = *address;
     process_ = child_->id();
-    server::SystemRandom random;
-    auto key = server::load_signing_key({}, directory_, false, random);
-    if (!key) return key.error();
-    key_ = key->key;
     return {};
 }
 

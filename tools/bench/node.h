@@ -53,6 +53,10 @@ public:
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
+    // Of a node that was started: ends its process, and starts another on the same data.
+    void stop() { child_.reset(); }
+    Result<void> start_again() { return launch(); }
+
     const std::string& address() const { return address_; }  // host:port
     bool is_started() const { return child_ != nullptr; }
     std::optional<pid_t> process() const { return process_; }
@@ -75,7 +79,9 @@ private:
     Node() = default;
     Result<void> use_running(const NodeOptions& options);
     Result<void> start(const NodeOptions& options);
+    Result<void> launch();
 
+    std::vector<std::string> command_;  // that starts it
     std::string address_;
     std::string directory_;  // of the node that was started
     std::unique_ptr<Child> child_;

@@ -11,7 +11,7 @@ using client::Arguments;
 
 const client::OptionNames option_names = {
     {"url", "token", "data-dir", "server", "server-pid", "set", "seconds", "rounds", "subscribers", "connections",
-     "in-flight", "idle", "joins", "state-bytes"},
+     "in-flight", "idle", "joins", "state-bytes", "entries", "transport"},
     {"json", "no-progress", "help", "version"}};
 
 Result<uint64_t> number_between(const Arguments& arguments, const std::string& name, uint64_t otherwise, uint64_t low,
@@ -53,7 +53,8 @@ Result<void> read_numbers(const Arguments& arguments, Options& options) {
                               {"connections", options.connections, 1, 100'000},
                               {"idle", options.idle, 1, 1'000'000},
                               {"joins", options.joins, 1, 1'000'000},
-                              {"state-bytes", options.state_bytes, 64, 64 << 20}};
+                              {"state-bytes", options.state_bytes, 64, 64 << 20},
+                              {"entries", options.entries, 1, 100'000'000}};
     for (const Number& number : numbers) {
         const Result<uint64_t> value = number_between(arguments, number.name, number.value, number.low, number.high);
         if (!value) return value.error();
@@ -91,7 +92,8 @@ Result<void> read_node(const Arguments& arguments, NodeOptions& node) {
 }  // namespace
 
 const std::vector<std::string>& workload_names() {
-    static const std::vector<std::string> names = {"fan-out", "ops", "rest-read", "idle", "join-storm", "typing"};
+    static const std::vector<std::string> names = {"fan-out",    "ops",    "rest-read", "idle",
+                                                   "join-storm", "typing", "cluster"};
     return names;
 }
 
@@ -120,6 +122,12 @@ Result<Options> parse_options(int argc, char** argv) {
     }
     if (Result<void> read = read_numbers(*arguments, options); !read) return read.error();
     if (Result<void> read = read_node(*arguments, options.node); !read) return read.error();
+    options.transport = arguments->get("transport", options.transport);
+    if (options.transport != "http" && options.transport != "redis")
+        return Error{"--transport '" + options.transport + "': expected http or redis"};
+    const bool clusters =
+        std::find(options.workloads.begin(), options.workloads.end(), "cluster") != options.workloads.end();
+    if (clusters && !options.node.url.empty()) return Error{"cluster starts nodes of its own: expected no --url"};
     options.json = arguments->has("json");
     options.progress = !arguments->has("no-progress");
     return options;
@@ -142,6 +150,9 @@ std::string help() {
            "  idle         memory of the server for each of --idle WebSockets that do nothing\n"
            "  join-storm   --joins clients subscribe at once to a set of --state-bytes while other rooms have traffic\n"
            "  typing       texts typed on --connections WebSockets, a text each\n"
+           "  cluster      what two nodes that replicate cost more than one: acks at half load, ops, the way from a "
+           "write on\n"
+           "               one to a subscriber of the other, --entries that a node missed, an idle cluster\n"
            "  all          all of them\n"
            "\n"
            "options\n"
@@ -161,6 +172,8 @@ std::string help() {
            "  --idle N              default 10000\n"
            "  --joins N             default 1000\n"
            "  --state-bytes N       default 1048576\n"
+           "  --entries N           default 100000\n"
+           "  --transport NAME      of the cluster: http, or redis (starts the redis-server in PATH); default http\n"
            "  --json                print one JSON object instead of text\n"
            "  --no-progress         do not show how far it is, on a terminal\n"
            "  --help, --version\n"

@@ -23,6 +23,8 @@ struct Options {
     uint64_t idle = 10'000;
     uint64_t joins = 1000;
     uint64_t state_bytes = 1 << 20;
+    uint64_t entries = 100'000;      // that a node of a cluster missed
+    std::string transport = "http";  // of the cluster: http or redis
     bool json = false;
     bool progress = true;
 };

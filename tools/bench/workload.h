@@ -29,6 +29,7 @@ Result<std::vector<Measurement>> measure_rest_read(Context& context);
 Result<std::vector<Measurement>> measure_idle(Context& context);
 Result<std::vector<Measurement>> measure_join_storm(Context& context);
 Result<std::vector<Measurement>> measure_typing(Context& context);
+Result<std::vector<Measurement>> measure_cluster(Context& context);
 
 inline constexpr unsigned answer_timeout_s = 60;
 inline constexpr double warm_up_s = 0.5;
