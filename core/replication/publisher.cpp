@@ -55,13 +55,26 @@ void Publisher::add(std::vector<node::CommittedEntry> entries) {
 }
 
 void Publisher::resume(Endpoint& endpoint) {
-    cursors_[endpoint.index()].busy = false;
+    cursor_of(endpoint).busy = false;
     pump(endpoint);
     trim();
 }
 
-void Publisher::pump(Endpoint& endpoint) {
+Publisher::Cursor& Publisher::cursor_of(Endpoint& endpoint) {
     Cursor& cursor = cursors_[endpoint.index()];
+    if (!cursor.completions) {
+        cursor.completions = std::make_shared<Completions>();
+        cursor.completions->post = context_.here([this, &cursor, &endpoint] {
+            cursor.in_flight -= std::min(cursor.in_flight, cursor.completions->take());
+            pump(endpoint);
+            trim();
+        });
+    }
+    return cursor;
+}
+
+void Publisher::pump(Endpoint& endpoint) {
+    Cursor& cursor = cursor_of(endpoint);
     const uint64_t end = window_begin_ + window_.size();
     if (!endpoint.transport().has_broadcast()) {
         cursor.next = end;
@@ -115,18 +128,10 @@ SendStatus Publisher::give(Endpoint& endpoint, const Waiting& waiting) {
         announced.entries.push_back({waiting.origin, entry.sequence, entry.wall_ms, entry.name, {}});
         bytes = context_.encode({context_.header(), std::move(announced)});
     }
-    const size_t index = endpoint.index();
-    Cursor& cursor = cursors_[index];
+    Cursor& cursor = cursor_of(endpoint);
     const SendStatus status = endpoint.transport().publish(
         fits ? Channel::delta : Channel::control, fits ? std::string_view(envelope.namespace_name) : std::string_view(),
-        bytes, context_.here([this, index](SendStatus, uint64_t) {
-            Cursor& finished = cursors_[index];
-            if (finished.in_flight > 0) --finished.in_flight;
-            for (const auto& endpoint_of : endpoints_) {
-                if (endpoint_of->index() == index) pump(*endpoint_of);
-            }
-            trim();
-        }));
+        bytes, [completions = cursor.completions](SendStatus, uint64_t) { completions->add_one(); });
     if (status != SendStatus::ok) return status;
     ++cursor.in_flight;
     ++(fits ? context_.counters.entries_published : context_.counters.entries_announced);
@@ -135,7 +140,7 @@ SendStatus Publisher::give(Endpoint& endpoint, const Waiting& waiting) {
 
 void Publisher::trim() {
     uint64_t needed = window_begin_ + window_.size();
-    for (const auto& endpoint : endpoints_) needed = std::min(needed, cursors_[endpoint->index()].next);
+    for (const auto& endpoint : endpoints_) needed = std::min(needed, cursor_of(*endpoint).next);
     while (!window_.empty() && (window_begin_ < needed || window_bytes_ > context_.options.publish_window_bytes_max ||
                                 window_.size() > context_.options.publish_window_entries_max)) {
         window_bytes_ -= window_.front().cost;

@@ -37,13 +37,30 @@ private:
         node::CommittedEntry entry;
         size_t cost;
     };
+    // Publishes that have ended, counted on any thread; the lane takes many at once.
+    struct Completions {
+        std::atomic<size_t> count{0};
+        std::atomic<bool> posted{false};
+        std::function<void()> post;
+
+        void add_one() {
+            count.fetch_add(1);
+            if (!posted.exchange(true)) post();
+        }
+        size_t take() {
+            posted = false;
+            return count.exchange(0);
+        }
+    };
     struct Cursor {
         uint64_t next = 0;  // index of the next entry to be given to the transport
         size_t in_flight = 0;
         bool busy = false;
+        std::shared_ptr<Completions> completions;  // whom a transport may call after this has gone
     };
 
     void add(std::vector<node::CommittedEntry> entries);
+    Cursor& cursor_of(Endpoint& endpoint);
     void pump(Endpoint& endpoint);
     SendStatus give(Endpoint& endpoint, const Waiting& waiting);
     void trim();

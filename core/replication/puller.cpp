@@ -10,6 +10,8 @@ namespace {
 
 constexpr uint64_t gap_us = 200'000;
 constexpr double gap_jitter = 0.5;
+// States cost more than entries: before they are asked for, peers whose logs reach back have time to say so.
+constexpr uint64_t other_peer_us = 500'000;
 
 }  // namespace
 
@@ -107,6 +109,9 @@ void Puller::pump() {
         const bool nobody =
             choice.peer == nullptr && choice.gone == nullptr && !choice.busy && choice.not_before_us == 0;
         if (!nobody) want.nobody_since_us = 0;
+        const bool only_gone =
+            choice.gone != nullptr && choice.peer == nullptr && !choice.busy && choice.not_before_us == 0;
+        if (!only_gone) want.gone_since_us = 0;
         if (choice.peer != nullptr) {
             std::vector<Origin>& origins = questions[choice.peer->origin.node_id];
             if (origins.size() < context_.options.pull_origins_max) {
@@ -117,6 +122,12 @@ void Puller::pump() {
             want.due_us = choice.not_before_us;
             wake_at(want.due_us);
         } else if (!choice.busy) {
+            if (only_gone && want.gone_since_us == 0) want.gone_since_us = now_us;
+            if (only_gone && now_us < want.gone_since_us + other_peer_us) {
+                want.due_us = want.gone_since_us + other_peer_us;
+                wake_at(want.due_us);
+                continue;
+            }
             if (choice.gone != nullptr) events_.transfer(*choice.gone);
             if (nobody && want.nobody_since_us == 0) want.nobody_since_us = now_us;
             if (nobody && now_us - want.nobody_since_us >= context_.options.retention_ms * 1000)

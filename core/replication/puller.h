@@ -50,6 +50,7 @@ private:
         uint64_t due_us = 0;
         uint32_t failures = 0;
         bool in_flight = false;
+        uint64_t gone_since_us = 0;    // only logs that begin later are known; 0: not so
         uint64_t nobody_since_us = 0;  // no peer has it since then; 0: some has
     };
     struct Choice {
