@@ -12,6 +12,7 @@ class ToolsTest : public ServerFixture {
     CPPUNIT_TEST_SUITE(ToolsTest);
 #ifdef MERIDIAN_BENCH_PROGRAM
     CPPUNIT_TEST(bench_measures_every_workload_on_a_node_that_it_starts);
+    CPPUNIT_TEST(bench_measures_a_cluster);
     CPPUNIT_TEST(bench_drives_a_running_node_with_a_token);
     CPPUNIT_TEST(bench_says_what_is_wrong_with_its_command_line);
 #endif
@@ -77,6 +78,13 @@ private:
                           "part_of_bare_server", "server_memory_per_connection_bytes", "p99_storm_by_calm"});
     }
 
+    void bench_measures_a_cluster() {
+        assert_json_with(
+            bench({"--json", "--in-flight", "4", "--entries", "500", "cluster"}),
+            {"cluster_delivery", "least_p50_ms", "cluster_acks", "p50_ratio", "cluster_ops", "peer_cpu_per_entry_us",
+             "cluster_catch_up", "entries_per_second_of_receiver_cpu", "cluster_idle", "cpu_per_second_us"});
+    }
+
     void bench_drives_a_running_node_with_a_token() {
         start();
         const std::string url = "ws://" + server_->address();
@@ -90,6 +98,8 @@ private:
         refused({"--in-flight", "0", "ops"}, "--in-flight '0': expected numbers from 1 to 1024 separated by commas");
         refused({"--token", "x", "ops"}, "--token is for a running node: expected --url as well");
         refused({"--set", "server.lops=2", "ops"}, "did you mean 'server.loops'?");
+        refused({"--url", "ws://127.0.0.1:1", "cluster"}, "cluster starts nodes of its own: expected no --url");
+        refused({"--transport", "tcp", "cluster"}, "--transport 'tcp': expected http or redis");
         refused({}, "expected a workload: fan-out,");
     }
 #endif

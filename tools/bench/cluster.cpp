@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t op_message_bytes = 66;
 constexpr uint64_t delivery_pause_ns = 10'000'000;  // 100 writes a second
-constexpr double idle_seconds = 4;
 constexpr int idle_windows = 6;
 
 std::optional<double> cpu_us(const Node& node) {
@@ -200,6 +199,7 @@ Result<Measurement> measure_delivery(Context& context, ClusterNodes& nodes) {
 Result<Figures> measure_idle_cpu(Context& context, ClusterNodes& nodes) {
     if (Result<void> level = nodes.await_converged(); !level) return level.error();
     context.progress.begin("cluster, idle");
+    const auto idle_seconds = static_cast<double>(context.options.seconds);
     double least_us = 0;
     for (int window = 0; window < idle_windows; ++window) {
         const auto before_first = cpu_us(nodes.first()), before_second = cpu_us(nodes.second());
