@@ -21,6 +21,7 @@ packages_test=(
     clang-format-14
     systemd  # systemd-analyze
     redis-server redis-sentinel openssl  # transport-redis: its tests start their own, and make their own certificates
+    nginx-light  # the example of docs/CLUSTERING.md
 )
 
 # Prints those of the named packages that are not installed.
