@@ -42,6 +42,10 @@ sigset_t handled_signals() {
     return set;
 }
 
+const char* signal_name(int signal) {
+    return signal == SIGTERM ? "SIGTERM" : "SIGINT";
+}
+
 sigset_t stop_signals() {
     sigset_t set = handled_signals();
     sigdelset(&set, SIGHUP);
@@ -130,12 +134,13 @@ public:
     }
 
     void serve_until_signal() {
+        serving_ = true;
         const sigset_t signals = handled_signals();
         for (;;) {
             int signal = std::exchange(stop_signal_, 0);
             if (signal == 0 && ::sigwait(&signals, &signal) != 0) continue;
             if (signal != SIGHUP) {
-                log_line(LogLevel::info, "stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+                log_line(LogLevel::info, "stopping", {{"signal", signal_name(signal)}});
                 return;
             }
             notify_reloading();
@@ -327,7 +332,8 @@ private:
         return true;
     }
 
-    // Waits, and lets another signal, or the deadline, end the process at once: data on disk needs no goodbye.
+    // Waits, and lets a signal, or the deadline, end the process at once: data on disk needs no goodbye. While it
+    // serves that signal is not the first.
     template <class T>
     void wait_for(std::future<T>& future, uint64_t deadline_us = UINT64_MAX) {
         const sigset_t signals = handled_signals();
@@ -339,6 +345,10 @@ private:
                 ::_exit(1);
             }
             if (signal != SIGINT && signal != SIGTERM) continue;
+            if (!serving_) {
+                log_line(LogLevel::info, "stopped before it served", {{"signal", signal_name(signal)}});
+                ::_exit(0);
+            }
             log_line(LogLevel::warning, "ended by a second signal");
             ::_exit(1);
         }
@@ -383,6 +393,7 @@ private:
     std::vector<std::unique_ptr<LoopThread>> loops_;
     std::unique_ptr<node::Node> node_;
     uint64_t node_id_ = 0;
+    bool serving_ = false;
     int stop_signal_ = 0;  // came while something else was being done
 };
 

@@ -1,6 +1,8 @@
 // Peers that are hung, refuse, answer garbage, have a full disk, or were away for too long: the others go on, and all
 // are level afterwards.
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -19,6 +21,7 @@ class PeerFaultTest : public ClusterFixture {
     CPPUNIT_TEST(a_node_with_a_full_disk_gets_the_rest_when_there_is_space);
     CPPUNIT_TEST(a_node_that_was_away_longer_than_the_logs_reach_gets_the_states);
     CPPUNIT_TEST(two_nodes_with_one_id_are_noticed);
+    CPPUNIT_TEST(a_node_that_waits_for_its_peers_can_be_stopped);
     CPPUNIT_TEST_SUITE_END();
 
     int write_large(size_t index, int number, size_t size = 20'000) {
@@ -125,6 +128,30 @@ public:
                    http(server(1), "GET", "/v1/cluster", token({.admin = true})).body.find("\"alarms\":[]") ==
                        std::string::npos;
         });
+    }
+
+    void a_node_that_waits_for_its_peers_can_be_stopped() {
+        FakePeer silent([](const FakeRequest&) { return std::nullopt; });
+        TemporaryDirectory data;
+        const std::string command =
+            "echo $$; exec " MERIDIAND " --bind 127.0.0.1:0 --data-dir " + data.path() +
+            " --set cluster.startup_catchup_ms=3600000 --set transport.http.plugin=transport-http"
+            " --set transport.http.bind=127.0.0.1:0 --set transport.http.peers=" +
+            silent.url() + " 2>&1";
+        FILE* const output = ::popen(command.c_str(), "r");
+        CPPUNIT_ASSERT(output != nullptr);
+        char line[4096];
+        CPPUNIT_ASSERT(std::fgets(line, sizeof line, output) != nullptr);
+        const pid_t process = std::atoi(line);
+        std::string log;
+        while (log.find("listening for other nodes") == std::string::npos &&
+               std::fgets(line, sizeof line, output) != nullptr)
+            log += line;
+        ::kill(process, SIGTERM);
+        while (std::fgets(line, sizeof line, output) != nullptr) log += line;
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(log, 0, ::pclose(output));
+        CPPUNIT_ASSERT_MESSAGE(log, log.find("stopped before it served signal=SIGTERM") != std::string::npos);
+        CPPUNIT_ASSERT_MESSAGE(log, log.find("listening address=") == std::string::npos);
     }
 };
 
