@@ -32,9 +32,13 @@ public:
             tasks.push_back(std::move(heap_.back().task));
             heap_.pop_back();
         }
+        // Thousands of connections that open within a second set a timer each; their memory is not for ever.
+        if (heap_.capacity() > capacity_kept && heap_.size() < heap_.capacity() / 4) heap_.shrink_to_fit();
     }
 
 private:
+    static constexpr size_t capacity_kept = 256;
+
     struct Item {
         uint64_t due_us;
         uint64_t number;

@@ -1,7 +1,8 @@
 // What a connection still has to send: pieces that are shared between connections, and its own.
 //
 // Two classes of bytes are counted apart: deltas, which may be left out for a slow reader before they are queued, and
-// replies, which never are. Not thread-safe; belongs to one connection. Empty it holds no memory.
+// replies, which never are. Not thread-safe; belongs to one connection. Empty it holds the memory of a few pieces, for
+// the next ones, until it is asked to release it.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,11 @@ public:
     bool empty() const { return head_ == pieces_.size(); }
     size_t bytes(Kind kind) const { return bytes_[static_cast<size_t>(kind)]; }
     size_t bytes() const { return bytes_[0] + bytes_[1]; }
+
+    // To be called now and then: an empty queue then holds no memory.
+    void release_memory() {
+        if (pieces_.empty()) std::vector<Piece>().swap(pieces_);
+    }
 
     // Writes as much as the socket takes, and not more than `bytes_max`: then there is `more`. `written` tells whether
     // there was progress.

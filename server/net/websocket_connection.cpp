@@ -27,7 +27,8 @@ WebSocketConnection::WebSocketConnection(EdgeLoop& edge, EdgeLoop& home, Room& r
       session_(std::move(session)),
       room_(room),
       room_index_(room_.join(id)),
-      input_(std::move(input)),
+      // The memory of the upgrade request goes with the request: most clients have sent nothing behind it.
+      input_(input.empty() ? std::string() : std::move(input)),
       counted_input_(edge.shared().input_budget),
       reader_(WebSocketReader::Role::server, edge.settings().websocket_message_bytes),
       delivery_(room_, session_, form, form == node::KeyForm::string_keys),
@@ -386,6 +387,7 @@ void WebSocketConnection::on_second(uint64_t now_us) {
     const config::Settings& settings = edge_.settings();
     const uint64_t ping_interval_us = settings.websocket_ping_interval_ms * 1000;
     if (replies_.empty()) std::vector<Outstanding>().swap(replies_);
+    output_.release_memory();
     if (stalled_since_us_ != 0 && now_us > stalled_since_us_ + settings.write_timeout_ms * 1000)
         return edge_.close(id_);
     if (closing_) return wait_for_close(now_us);
