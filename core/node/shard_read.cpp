@@ -78,6 +78,9 @@ void ShardImpl::execute_read_state(const std::shared_ptr<KeyName>& name, crdt::S
 }
 
 std::shared_ptr<const StateFrames> ShardImpl::state_frames(KeySlot& slot, crdt::SequenceForm form) {
+    // Only a text, by itself or in a map, has more than one form.
+    const crdt::Type type = slot.key.type();
+    if (type != crdt::Type::rga && type != crdt::Type::crdt_map) form = crdt::SequenceForm::ascending_siblings;
     auto& cached = slot.state_frames[static_cast<size_t>(form)];
     if (!cached) {
         cached = to_frames(slot.shared_name, slot.key.sync({time_ms(), form}));

@@ -109,11 +109,10 @@ ValueOutcome Harness::read(const std::string& ns, const std::string& key) {
     return **result;
 }
 
-StateOutcome Harness::state(const std::string& ns, const std::string& key) {
+StateOutcome Harness::state(const std::string& ns, const std::string& key, crdt::SequenceForm form) {
     std::optional<StateOutcome> result;
     on_lane(ns, [&](Shard& shard) {
-        shard.read_state(ns, key, crdt::SequenceForm::ascending_siblings,
-                         [&](StateOutcome outcome) { result = std::move(outcome); });
+        shard.read_state(ns, key, form, [&](StateOutcome outcome) { result = std::move(outcome); });
     });
     CPPUNIT_ASSERT(world.run_until([&] { return result.has_value(); }));
     return *result;

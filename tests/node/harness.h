@@ -41,7 +41,8 @@ public:
     UndoOutcome undo(const UndoRequest& request);
     std::shared_ptr<std::optional<ValueOutcome>> submit_read(const std::string& ns, const std::string& key);
     ValueOutcome read(const std::string& ns, const std::string& key);
-    StateOutcome state(const std::string& ns, const std::string& key);
+    StateOutcome state(const std::string& ns, const std::string& key,
+                       crdt::SequenceForm form = crdt::SequenceForm::ascending_siblings);
     // The value's JSON, or the status in angle brackets.
     std::string value(const std::string& ns, const std::string& key);
 

@@ -17,6 +17,7 @@ class KeyLifeTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_failed_checkpoint_is_made_again);
     CPPUNIT_TEST(a_state_contains_every_delta_told_before_it);
     CPPUNIT_TEST(the_state_of_a_key_is_encoded_once_for_all_who_ask);
+    CPPUNIT_TEST(only_the_state_of_a_text_has_two_forms);
     CPPUNIT_TEST(states_that_are_kept_for_readers_count_as_cache);
     CPPUNIT_TEST(the_state_of_an_expired_key_empties_it_for_a_reader_that_was_away);
     CPPUNIT_TEST(due_keys_behind_many_unreadable_ones_have_their_turn);
@@ -261,6 +262,21 @@ public:
         h.write(request("room", {increment("gc:a", 1, 1)}));
         CPPUNIT_ASSERT(h.state("room", "gc:a").state != first);
         CPPUNIT_ASSERT(h.state("room", "none").status == Status::not_found);
+    }
+
+    void only_the_state_of_a_text_has_two_forms() {
+        using Form = crdt::SequenceForm;
+        Harness h(base_seed());
+        const crdt::RgaInsert insert{{1, 1, 1}, std::nullopt, U'a', false};
+        h.write(request("room", {item("or:a", add("x", 1)), item("rga:a", crdt::RgaOp(insert)),
+                                 item("map:a", crdt::CrdtMapOp{"text", crdt::Type::rga, crdt::RgaOp(insert)})}));
+        const auto is_one = [&](const std::string& key) {
+            return h.state("room", key, Form::ascending_siblings).state ==
+                   h.state("room", key, Form::left_neighbour_chain).state;
+        };
+        CPPUNIT_ASSERT(is_one("or:a"));
+        CPPUNIT_ASSERT(!is_one("rga:a"));
+        CPPUNIT_ASSERT(!is_one("map:a"));
     }
 
     void a_key_past_its_expiry_reads_as_absent_and_starts_afresh() {
