@@ -20,6 +20,7 @@
 #include "loop/event_loop.h"
 #include "loop/system_environment.h"
 #include "loop/thread_lane.h"
+#include "loop/time_slices.h"
 #include "metrics/plugin_metrics.h"
 #include "net/edge_loop.h"
 #include "net/listener.h"
@@ -416,6 +417,7 @@ Result<void> check_daemon(const config::Settings& settings) {
 Result<void> run_daemon(const config::Settings& settings, const config::SettingsSources& sources) {
     if (::sodium_init() < 0) return Error{"the cryptographic library does not start"};
     raise_descriptor_limit();
+    prefer_short_time_slices();  // before there is any other thread
     Daemon daemon(settings, sources);
     if (Result<void> started = daemon.start(); !started) return started;
     daemon.serve_until_signal();
