@@ -1,5 +1,8 @@
 // Many clients subscribe at once to a key with a large state, while other rooms have traffic. What that traffic suffers
-// is measured on a thread of its own, so that a generator that is busy with states does not add to it.
+// is measured on a thread of its own, so that a generator that is busy with states does not add to it. The clients that
+// subscribe stand for machines of their own: they read when neither the node nor that thread wants the processor.
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -7,6 +10,7 @@
 
 #include "bench/workload.h"
 #include "loop/system_environment.h"
+#include "loop/time_slices.h"
 #include "wire/client_message.h"
 #include "wire/op_codec.h"
 
@@ -134,14 +138,27 @@ Result<Storm> storm(Context& context, Sockets& sockets, const std::string& key) 
     return result;
 }
 
-// The probe beside what `work` does, on its own thread.
+// Of this thread, for good: it runs while nobody else has anything to do.
+void yield_to_all() {
+    const sched_param parameters{};
+    ::sched_setscheduler(0, SCHED_IDLE, &parameters);
+}
+
+// The probe beside what `work` does, each on its own thread.
 template <class Work>
 void probe_during(Probe& probe, Work work) {
     std::atomic<bool> stop{false};
-    std::thread thread([&] { probe.run(stop); });
-    work();
+    std::thread probing([&] {
+        server::prefer_short_time_slices();
+        probe.run(stop);
+    });
+    std::thread working([&] {
+        yield_to_all();
+        work();
+    });
+    working.join();
     stop = true;
-    thread.join();
+    probing.join();
 }
 
 Result<Figures> measure_once(Context& context, Probe& probe, Sockets& probe_sockets, const std::string& room,
