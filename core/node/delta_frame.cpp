@@ -23,8 +23,10 @@ std::string_view DeltaFrame::delta_bytes(KeyForm form) const {
     return std::string_view(message.bytes).substr(message.bytes.size() - message.delta_bytes);
 }
 
-void DeltaFrame::append_message(std::string& out, KeyForm form) const {
-    wire::append_delta_message(out, key(), wire::encode_client_delta(delta_, form));
+void DeltaFrame::append_message(std::string& out, KeyForm form, std::string& scratch) const {
+    scratch.clear();
+    wire::append_client_delta(scratch, delta_, form);
+    wire::append_delta_message(out, key(), scratch);
 }
 
 }  // namespace meridian::node

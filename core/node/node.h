@@ -48,8 +48,8 @@ public:
     const std::string& message(KeyForm form) const;
     // The delta's MessagePack, which ends that message.
     std::string_view delta_bytes(KeyForm form) const;
-    // The message for a buffer that many frames are gathered in; nothing is kept.
-    void append_message(std::string& out, KeyForm form) const;
+    // The message for a buffer that many frames are gathered in; nothing is kept. `scratch` lends its memory.
+    void append_message(std::string& out, KeyForm form, std::string& scratch) const;
 
 private:
     struct Message {

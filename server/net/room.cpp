@@ -16,9 +16,11 @@ const RoomBatch::Encoded& RoomBatch::encoded(node::KeyForm form) const {
         bytes->reserve(messages_.size() * message_bytes_typical);
         encoded.ends.reserve(messages_.size());
         std::string own;
+        std::string scratch;
+        scratch.reserve(message_bytes_typical);
         for (const RoomMessage& message : messages_) {
             own.clear();
-            if (message.delta) message.delta->append_message(own, form);
+            if (message.delta) message.delta->append_message(own, form, scratch);
             append_message(*bytes, Opcode::binary, message.delta ? own : *message.awareness);
             encoded.ends.push_back(bytes->size());
         }
