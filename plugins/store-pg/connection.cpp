@@ -14,6 +14,7 @@ namespace {
 constexpr int look_ms = 50;
 // The server's own limit comes first; what is this much later is a link or server that does not answer.
 constexpr uint64_t grace_us = 2'000'000;
+constexpr int reads_between_batches_max = 100;
 
 uint64_t now_us() {
     return static_cast<uint64_t>(
@@ -180,14 +181,16 @@ std::vector<Rows> Connection::collect(size_t count) {
             sqlstate = field(result, PG_DIAG_SQLSTATE);
             failure = field(result, PG_DIAG_MESSAGE_PRIMARY);
             if (failure.empty()) failure = trimmed(PQresultErrorMessage(result));
-            // Without a state it is libpq that speaks, of a lost connection.
-            if (sqlstate.empty() || ends_connection(sqlstate)) {
+            // Without a state it is libpq that speaks, of a lost connection. FATAL ends the connection at any moment,
+            // also after a COMMIT; an ERROR has ended the transaction.
+            if (sqlstate.empty() || field(result, PG_DIAG_SEVERITY_NONLOCALIZED) != "ERROR") {
                 close();
                 throw ServerError(ServerError::Kind::lost, sqlstate,
                                   settings_.without_secrets(settings_.server() + ": " + failure));
             }
         }
     }
+    if (failed && ends_connection(sqlstate)) close();
     if (failed) {
         throw ServerError(
             ServerError::Kind::refused, sqlstate,
@@ -225,6 +228,21 @@ Rows Connection::query(const std::string& sql, const std::vector<std::string>& v
         lose_by_libpq();
     }
     return collect(1).front();
+}
+
+bool Connection::is_alive() {
+    if (!is_open()) return false;
+    // What comes between batches is something harmless, such as a changed setting, or a farewell and then the end of
+    // the stream, which is found only when it is read.
+    for (int reads = 0; reads < reads_between_batches_max; ++reads) {
+        pollfd look{PQsocket(connection_.get()), POLLIN, 0};
+        if (::poll(&look, 1, 0) == 0) return true;
+        if (PQconsumeInput(connection_.get()) != 1 || PQstatus(connection_.get()) != CONNECTION_OK) break;
+        // Without a statement under way libpq has nothing to give, but handles what it has read.
+        if (PQisBusy(connection_.get()) == 0) PQclear(PQgetResult(connection_.get()));
+    }
+    close();
+    return false;
 }
 
 void Connection::rollback() {

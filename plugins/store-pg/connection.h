@@ -55,6 +55,9 @@ public:
     void open(const std::vector<Statement>& statements);
     void close();
     bool is_open() const { return connection_ != nullptr; }
+    // Between batches: closes the connection if the server has ended it. What is found so was not sent, and is in no
+    // doubt.
+    bool is_alive();
     // For poll().
     int socket() const { return PQsocket(connection_.get()); }
 

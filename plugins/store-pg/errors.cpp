@@ -28,7 +28,8 @@ bool ends_connection(const std::string& sqlstate) {
 }
 
 bool ServerError::worth_repeating() const {
-    return sqlstate_ == serialization_failure || sqlstate_ == deadlock_detected || sqlstate_ == lock_not_available;
+    return ends_connection(sqlstate_) || sqlstate_ == serialization_failure || sqlstate_ == deadlock_detected ||
+           sqlstate_ == lock_not_available;
 }
 
 meridian_status ServerError::status() const {

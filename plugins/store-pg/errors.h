@@ -13,7 +13,8 @@ class ServerError : public std::runtime_error {
 public:
     enum class Kind {
         lost,       // no connection any more: what was sent may or may not have been done
-        refused,    // the server has said no; the transaction has failed and nothing of it will be committed
+        refused,    // the server has said no; the transaction has failed and nothing of it will be committed. The
+                    // connection may be closed all the same
         cancelled,  // this side has given up; the connection is closed
     };
     ServerError(Kind kind, std::string sqlstate, const std::string& text)
@@ -22,7 +23,8 @@ public:
     bool lost() const { return kind_ != Kind::refused; }
     bool cancelled() const { return kind_ == Kind::cancelled; }
     const std::string& sqlstate() const { return sqlstate_; }
-    // Deadlock, serialization failure, a lock that took too long: the same may succeed next time.
+    // Deadlock, serialization failure, a lock that took too long, a server that has become read-only (another host of
+    // the list may not be): the same may succeed next time.
     bool worth_repeating() const;
     // In the words of plugin.h. Never OUTCOME_UNKNOWN.
     meridian_status status() const;

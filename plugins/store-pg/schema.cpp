@@ -15,8 +15,9 @@ const std::vector<std::vector<const char*>>& migrations() {
         " floor bigint NOT NULL, log_bytes bigint NOT NULL, stale_bytes bigint NOT NULL) WITH (fillfactor = 10)",
         "INSERT INTO {s}log_head (next_position, floor, log_bytes, stale_bytes) VALUES (1, 1, 0, 0)",
         // A row for each node, which its groups lock first.
-        "CREATE TABLE {s}writers (writer bytea PRIMARY KEY, group_number bigint NOT NULL, sequence bigint NOT NULL"
-        " DEFAULT 0, used timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10)",
+        "CREATE TABLE {s}writers (writer bytea PRIMARY KEY, group_number bigint NOT NULL DEFAULT 0, fence bigint"
+        " NOT NULL DEFAULT 0, sequence bigint NOT NULL DEFAULT 0, used timestamptz NOT NULL DEFAULT now()) WITH "
+        "(fillfactor = 10)",
         "CREATE TABLE {s}keys (key_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace bytea NOT NULL,"
         " key_start bytea NOT NULL, key_rest bytea NOT NULL, version bigint NOT NULL, state_position bigint NOT NULL"
         " DEFAULT 0, first_stale_position bigint, last_position bigint NOT NULL DEFAULT 0,"

@@ -1,15 +1,19 @@
 #include "session.h"
 
+#include <algorithm>
+
 namespace meridian::store_pg {
 namespace {
 
+constexpr uint64_t numbers_per_connection = uint64_t{1} << 32;
+
 const std::vector<Statement>& commit_statements() {
     static const std::vector<Statement> all = {
-        Statement::begin,       Statement::commit,       Statement::rollback,        Statement::mark_writer,
-        Statement::read_writer, Statement::set_sequence, Statement::touch_keys,      Statement::insert_entries,
-        Statement::advance,     Statement::lock_keys,    Statement::delete_metadata, Statement::put_metadata,
-        Statement::notify,      Statement::add_missing,  Statement::read_keys,       Statement::write_states,
-        Statement::lock_head,   Statement::read_head};
+        Statement::begin,          Statement::commit,       Statement::rollback,     Statement::mark_writer,
+        Statement::read_writer,    Statement::fence_writer, Statement::set_sequence, Statement::touch_keys,
+        Statement::insert_entries, Statement::advance,      Statement::lock_keys,    Statement::delete_metadata,
+        Statement::put_metadata,   Statement::notify,       Statement::add_missing,  Statement::read_keys,
+        Statement::write_states,   Statement::lock_head,    Statement::read_head};
     return all;
 }
 
@@ -68,13 +72,21 @@ void Session::open() {
     if (settings_.shared && lasting_) take(lock + "." + settings_.node_id, false);
     for (;;) {
         try {
-            const auto rows = connection_.run({{Statement::begin, {}},
-                                               {Statement::read_writer, Parameters().bytes(writer_)},
+            // Waits for a transaction of the former connection, and shuts out what that one may still hold unread: it
+            // would come to the server when nobody waits for it any more.
+            const Parameters writer = Parameters().bytes(writer_);
+            const auto known = connection_.run({{Statement::begin, {}}, {Statement::read_writer, writer}})[1];
+            const bool is_new = known.count() == 0;
+            const uint64_t number = is_new ? 0 : known.number(0, 0);
+            const uint64_t fence = is_new ? 0 : known.number(0, 2);
+            const uint64_t next_fence = (std::max(number, fence) / numbers_per_connection + 1) * numbers_per_connection;
+            const auto rows = connection_.run({{Statement::fence_writer, Parameters(writer).number(next_fence)},
                                                {Statement::read_head, {}},
                                                {Statement::commit, {}}});
-            group_number_ = rows[1].count() == 0 ? 0 : rows[1].number(0, 0);
-            sequence_ = rows[1].count() == 0 ? 0 : rows[1].number(0, 1);
-            head_ = head_of(rows[2]);
+            group_number_ = number;
+            fence_ = next_fence;
+            sequence_ = is_new ? 0 : known.number(0, 1);
+            head_ = head_of(rows[1]);
             return;
         } catch (const ServerError& error) {
             // The former connection's transaction may last longer than lock_timeout.

@@ -32,8 +32,10 @@ public:
     bool is_open() const { return connection_.is_open(); }
     Connection& connection() { return connection_; }
 
-    // What the server knew when it was opened last.
+    // What the server knew when it was opened last: the number of this writer's last group that was committed.
     uint64_t group_number() const { return group_number_; }
+    // Groups of this connection have greater numbers; groups with lower ones are refused from now on.
+    uint64_t fence() const { return fence_; }
     uint64_t sequence() const { return sequence_; }
     const Head& head() const { return head_; }
 
@@ -49,6 +51,7 @@ private:
     const bool lasting_;  // the writer's name outlives this instance
     Connection connection_;
     uint64_t group_number_ = 0;
+    uint64_t fence_ = 0;
     uint64_t sequence_ = 0;
     Head head_;
 };

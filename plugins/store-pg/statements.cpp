@@ -12,10 +12,14 @@ constexpr const char* text_of(Statement statement) {
         case Statement::rollback:
             return "ROLLBACK";
         case Statement::mark_writer:
-            return "INSERT INTO {s}writers AS w (writer, group_number) VALUES ($1::bytea, $2::int8)"
-                   " ON CONFLICT (writer) DO UPDATE SET group_number = EXCLUDED.group_number, used = now()";
+            // NULL is refused by the table: a connection that this node has given up must not write when it wakes.
+            return "UPDATE {s}writers SET group_number = CASE WHEN fence < $2::int8 THEN $2 END, used = now()"
+                   " WHERE writer = $1::bytea";
         case Statement::read_writer:
-            return "SELECT group_number, sequence FROM {s}writers WHERE writer = $1::bytea FOR UPDATE";
+            return "SELECT group_number, sequence, fence FROM {s}writers WHERE writer = $1::bytea FOR UPDATE";
+        case Statement::fence_writer:
+            return "INSERT INTO {s}writers AS w (writer, fence) VALUES ($1::bytea, $2::int8)"
+                   " ON CONFLICT (writer) DO UPDATE SET fence = EXCLUDED.fence";
         case Statement::set_sequence:
             return "UPDATE {s}writers SET sequence = $2::int8 WHERE writer = $1::bytea";
         case Statement::touch_keys:
@@ -150,9 +154,9 @@ constexpr const char* text_of(Statement statement) {
 }  // namespace
 
 const char* statement_name(Statement statement) {
-    static constexpr const char* names[] = {"m0",  "m1",  "m2",  "m3",  "m4",  "m5",  "m6",  "m7",  "m8",  "m9",
-                                            "m10", "m11", "m12", "m13", "m14", "m15", "m16", "m17", "m18", "m19",
-                                            "m20", "m21", "m22", "m23", "m24", "m25", "m26", "m27", "m28", "m29"};
+    static constexpr const char* names[] = {"m0",  "m1",  "m2",  "m3",  "m4",  "m5",  "m6",  "m7",  "m8",  "m9",  "m10",
+                                            "m11", "m12", "m13", "m14", "m15", "m16", "m17", "m18", "m19", "m20", "m21",
+                                            "m22", "m23", "m24", "m25", "m26", "m27", "m28", "m29", "m30"};
     return names[static_cast<size_t>(statement)];
 }
 

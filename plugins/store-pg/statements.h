@@ -10,8 +10,9 @@ enum class Statement {
     begin,
     commit,
     rollback,
-    mark_writer,      // writer, group number
-    read_writer,      // writer -> group number, sequence; locks it
+    mark_writer,      // writer, group number; fails for a number at or below the fence
+    read_writer,      // writer -> group number, sequence, fence; locks it
+    fence_writer,     // writer, number
     set_sequence,     // writer, sequence
     touch_keys,       // of a group: names, first and last position, deadline, bytes
     insert_entries,   // positions, names, origins, times, payloads

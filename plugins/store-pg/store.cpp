@@ -73,8 +73,8 @@ void PgStore::open() {
     durable_position_ = next_position_ - 1;
     log_bytes_ = opening_head_.log_bytes;
     stale_bytes_ = opening_head_.stale_bytes;
-    group_number_ = session_->group_number();
-    acknowledged_number_ = group_number_;
+    group_number_ = session_->fence();
+    acknowledged_number_ = session_->group_number();
     connected_ = true;
     read_stale_page();
 }

@@ -13,6 +13,8 @@ constexpr uint64_t waiting_bytes_max = 64 << 20;
 constexpr uint32_t attempts_max = 20;
 // How long the committer looks at nothing else while there is no connection and no job.
 constexpr auto idle_slice = std::chrono::milliseconds(50);
+// How soon a server that has gone away is noticed without a write.
+constexpr auto look_interval = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -71,8 +73,8 @@ void PgStore::run_committer() {
             continue;
         }
         if (commit_stopping_) return;
-        if (session_->is_open() || failed_) {
-            commit_wake_.wait(lock, [this] { return commit_stopping_ || !jobs_.empty(); });
+        if (failed_ || session_->connection().is_alive()) {
+            commit_wake_.wait_for(lock, look_interval, [this] { return commit_stopping_ || !jobs_.empty(); });
             continue;
         }
         // Writes are refused while there is no connection, so that no job would lead to one.
@@ -89,6 +91,7 @@ bool PgStore::connect_once(std::string& why) {
         session_->open();
         reconnecting_ = false;
         connect_attempts_ = 0;
+        group_number_ = session_->fence();
         if (!last_connect_error_.empty()) host_.log(MERIDIAN_LOG_INFORMATION, settings_.server() + ": connected again");
         last_connect_error_.clear();
         if (session_->group_number() < acknowledged_number_) {
@@ -110,7 +113,7 @@ bool PgStore::connect_once(std::string& why) {
 }
 
 bool PgStore::connect_until(uint64_t deadline_us, std::string& why) {
-    if (session_->is_open()) return true;
+    if (session_->connection().is_alive()) return true;
     connected_ = false;
     while (!connect_once(why)) {
         if (failed_ || host_.monotonic_us() >= deadline_us || !sleep_us(pause_us(connect_attempts_))) return false;
@@ -137,7 +140,7 @@ PgStore::Outcome PgStore::settle(uint64_t group_number, uint64_t entry_count) {
             return Outcome::unknown;
         }
     }
-    const bool is_there = session_->group_number() >= group_number;
+    const bool is_there = session_->group_number() == group_number;
     check_head(next_position_ + (is_there ? entry_count : 0));
     return is_there ? Outcome::committed : Outcome::not_committed;
 }

@@ -32,6 +32,8 @@ public:
     void save();
     void restore_saved();
     std::string log() const;
+    // Another program as the user of the server; it ends with the test.
+    pid_t run_beside(const std::vector<std::string>& command) const { return run(command, true); }
 
 private:
     pid_t run(const std::vector<std::string>& command, bool as_server) const;
