@@ -108,7 +108,7 @@ private:
     // --- store_commit.cpp, on the committer's thread
     meridian_status enqueue(Job job, uint64_t size);
     void run_committer();
-    std::optional<Job> next_job(std::unique_lock<std::mutex>& lock);
+    std::optional<Job> next_job();
     bool may_run(const Job& job) const;
     void run(const CommitJob& job);
     Result commit_group(const CommitJob& job);

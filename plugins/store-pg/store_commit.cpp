@@ -40,8 +40,8 @@ bool PgStore::may_run(const Job& job) const {
     return !held_ || std::holds_alternative<CommitLockedJob>(job) || std::holds_alternative<AbortJob>(job);
 }
 
-std::optional<PgStore::Job> PgStore::next_job(std::unique_lock<std::mutex>& lock) {
-    (void)lock;  // REQUIRES: it is held
+// REQUIRES: commit_mutex_ is held.
+std::optional<PgStore::Job> PgStore::next_job() {
     const auto found =
         std::find_if(jobs_.begin(), jobs_.end(), [this](const auto& waiting) { return may_run(waiting.first); });
     if (found == jobs_.end()) return std::nullopt;
@@ -54,7 +54,7 @@ std::optional<PgStore::Job> PgStore::next_job(std::unique_lock<std::mutex>& lock
 void PgStore::run_committer() {
     std::unique_lock lock(commit_mutex_);
     for (;;) {
-        if (auto job = next_job(lock)) {
+        if (auto job = next_job()) {
             lock.unlock();
             std::visit([this](const auto& each) { run(each); }, *job);
             lock.lock();
@@ -80,7 +80,11 @@ void PgStore::run_committer() {
         // Writes are refused while there is no connection, so that no job would lead to one.
         lock.unlock();
         std::string why;
-        if (!connect_once(why) && !failed_) sleep_us(pause_us(connect_attempts_));
+        if (connect_once(why)) {
+            check_head(next_position_);
+        } else if (!failed_) {
+            sleep_us(pause_us(connect_attempts_));
+        }
         lock.lock();
     }
 }

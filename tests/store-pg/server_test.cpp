@@ -19,6 +19,7 @@ class PgServerTest : public PgFixture {
     CPPUNIT_TEST(a_server_that_cannot_write_is_named_so);
     CPPUNIT_TEST(a_server_that_becomes_read_only_is_used_again_when_it_is_not);
     CPPUNIT_TEST(a_server_that_lost_acknowledged_groups_gets_no_more);
+    CPPUNIT_TEST(a_schema_that_another_node_wrote_to_gets_no_more);
     CPPUNIT_TEST(a_second_node_is_refused_with_the_name_of_the_first);
     CPPUNIT_TEST(nodes_of_one_id_exclude_each_other);
     CPPUNIT_TEST(an_exclusive_node_and_sharing_nodes_exclude_each_other);
@@ -128,6 +129,20 @@ public:
         });
         CPPUNIT_ASSERT(warned("it has lost groups that it had committed"));
         CPPUNIT_ASSERT_EQUAL(std::string("1"), log_of(store));
+    }
+
+    // It had the schema while this node's connection was lost.
+    void a_schema_that_another_node_wrote_to_gets_no_more() {
+        start_server();
+        auto store = open();
+        store.put("room", "a", "1");
+        auto other = client();
+        other.query("UPDATE s.log_head SET next_position = 7");
+        other.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename <> ''");
+        await("a refusal for good", [&] { return store->usage().failed; });
+        CPPUNIT_ASSERT(warned("another node has written to schema 's' (found next position 7, expected 2)"));
+        CPPUNIT_ASSERT(store.commit({{entry(2, "room", "a", "x")}, {}}).status == CommitStatus::not_committed);
     }
 
     void a_second_node_is_refused_with_the_name_of_the_first() {
