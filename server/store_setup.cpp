@@ -9,6 +9,8 @@ namespace meridian::server {
 namespace {
 
 constexpr const char* directory_key = "directory";
+// Of stores that several nodes may use at once: the node does not lock rows, as their groups have to.
+constexpr const char* sharing_key = "sharing";
 
 }  // namespace
 
@@ -27,6 +29,11 @@ Result<StorePlugin> configure_store_plugin(const plugin::LoadedPlugin& loaded, c
         std::string& path = section[directory_key];
         while (path.size() > 1 && path.back() == '/') path.pop_back();
         store.directory = path;
+    }
+    if (const auto sharing = section.find(sharing_key); sharing != section.end() && sharing->second == "shared") {
+        return Error{sources[sharing_key] +
+                     ": [store] sharing = 'shared': this version of meridiand does not share a store with other nodes; "
+                     "expected exclusive, with one schema for each node"};
     }
     auto configuration =
         plugin::check_configuration(loaded, "[store]", section, plugin::process_environment(), sources);

@@ -180,8 +180,21 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
     return nearest;
 }
 
+namespace {
+
+// Without a [store] section DATABASE_URL, which the plug-in reads itself, chooses PostgreSQL.
+void select_store(Settings& settings, const Environment& environment) {
+    if (!settings.store_plugin.empty()) return;
+    const auto url = environment ? environment("DATABASE_URL") : std::nullopt;
+    const bool by_variable = url && !url->empty() && settings.store_entries.empty();
+    settings.store_plugin = by_variable ? "store-pg" : Settings().store_plugin;
+}
+
+}  // namespace
+
 Result<Settings> load_settings(const SettingsSources& sources) {
     Settings settings;
+    settings.store_plugin.clear();  // until it is known whether something names one
     const Result<std::vector<std::string>> files = with_drop_in_files(sources.files);
     if (!files) return files.error();
     for (const std::string& path : *files) {
@@ -194,6 +207,7 @@ Result<Settings> load_settings(const SettingsSources& sources) {
         if (Result<void> applied = apply_option(settings, option.first, option.second); !applied)
             return applied.error();
     }
+    select_store(settings, sources.environment);
     if (Result<void> selected = select_transports(settings, sources.environment); !selected) return selected.error();
     if (settings.cluster_authentication == "require" && settings.cluster_secret.empty()) {
         return Error{

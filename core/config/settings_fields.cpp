@@ -237,7 +237,6 @@ std::string text_of(const Settings& settings, const Field& field) {
 
 const std::vector<IgnoredVariable>& ignored_variables() {
     static const std::vector<IgnoredVariable> all = {
-        {"DATABASE_URL"},
         {"MERIDIAN_WEBHOOK_URL"},
         {"MERIDIAN_WEBHOOK_SECRET"},
         {"PG_SYNC_DATABASE_URL"},

@@ -34,6 +34,8 @@ node::CommitResult commit_result(meridian_status status, meridian_bytes message)
         case MERIDIAN_NOT_SUPPORTED:
         case MERIDIAN_NO_SPACE:
         case MERIDIAN_READ_ONLY:
+        case MERIDIAN_TIMEOUT:
+        case MERIDIAN_UNAVAILABLE:
             result.status = node::CommitStatus::not_committed;
             break;
         default:

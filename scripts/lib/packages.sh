@@ -7,6 +7,7 @@ packages_build=(
     liblmdb-dev         # snapshots of the embedded store
     libsystemd-dev      # readiness and stop messages to systemd
     libhiredis-dev libssl-dev  # transport-redis: replies of Redis; a mode of TLS that Poco has no function for
+    libpq-dev           # store-pg
 )
 
 # What scripts/run and the lines it prints use.
@@ -22,6 +23,7 @@ packages_test=(
     systemd  # systemd-analyze
     redis-server redis-sentinel openssl  # transport-redis: its tests start their own, and make their own certificates
     nginx-light  # the example of docs/CLUSTERING.md
+    postgresql-15 pgbouncer  # store-pg: its tests make and start their own servers
 )
 
 # Prints those of the named packages that are not installed.
@@ -67,6 +69,14 @@ install_packages() {
         as_root chmod 755 "$policy"
         own_policy=yes
     fi
+    # postgresql-15 would make a database cluster of its own, and start it with the machine.
+    local no_cluster=/etc/postgresql-common/createcluster.d/meridian.conf
+    if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
+        as_root mkdir -p "${no_cluster%/*}"
+        echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+    else
+        no_cluster=""
+    fi
     # Lists may be older than the archive: then packages are gone (404), and fresh lists help.
     apt_get install -y --no-install-recommends "${missing[@]}" || {
         echo "That failed; once more with fresh package lists."
@@ -74,6 +84,9 @@ install_packages() {
     } || status=$?
     if [ "$own_policy" = yes ]; then
         as_root rm -f "$policy"
+    fi
+    if [ -n "$no_cluster" ]; then
+        as_root rm -f "$no_cluster"
     fi
     if [ "$status" -ne 0 ]; then
         tail -n 20 build/packages.log

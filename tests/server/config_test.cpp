@@ -67,6 +67,7 @@ class ConfigTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(drop_in_directory_that_cannot_be_read_is_an_error);
     CPPUNIT_TEST(store_keys_are_left_to_the_plugin);
     CPPUNIT_TEST(later_files_replace_store_keys);
+    CPPUNIT_TEST(a_database_url_chooses_postgresql_unless_a_store_section_exists);
     CPPUNIT_TEST(malformed_signing_key_is_refused_without_showing_it);
     CPPUNIT_TEST(variables_of_missing_features_are_warned_about_once);
     CPPUNIT_TEST(dump_hides_secrets_and_reads_back);
@@ -201,6 +202,20 @@ class ConfigTest : public CppUnit::TestFixture {
         assert_contains(settings->store_entries[0].source, "a.ini:3");
     }
 
+    void a_database_url_chooses_postgresql_unless_a_store_section_exists() {
+        const auto store = [](const std::string& file, const char* url) {
+            const auto settings = load(file, {{"DATABASE_URL", url}});
+            return settings ? settings->store_plugin : settings.error().message;
+        };
+        CPPUNIT_ASSERT_EQUAL(std::string("store-pg"), store("", "postgres://x"));
+        CPPUNIT_ASSERT_EQUAL(std::string("store-kv"), store("", ""));
+        CPPUNIT_ASSERT_EQUAL(std::string("store-kv"), load("")->store_plugin);
+        CPPUNIT_ASSERT_EQUAL(std::string("store-kv"), store("[store]\nplugin = store-kv\n", "postgres://x"));
+        CPPUNIT_ASSERT_EQUAL(std::string("store-kv"), store("[store]\nsegment_size = 1MiB\n", "postgres://x"));
+        CPPUNIT_ASSERT_EQUAL(std::string("store-pg"),
+                             store("[store]\nplugin = store-pg\nschema = a\n", "postgres://x"));
+    }
+
     void malformed_signing_key_is_refused_without_showing_it() {
         const std::string error = load("", {{"MERIDIAN_SIGNING_KEY", "secretsecret"}}).error().message;
         assert_contains(error, "expected 64 hexadecimal digits");
@@ -210,15 +225,15 @@ class ConfigTest : public CppUnit::TestFixture {
     }
 
     void variables_of_missing_features_are_warned_about_once() {
-        const auto settings = load("", {{"DATABASE_URL", "postgres://x"}, {"S3_BUCKET", ""}});
+        const auto settings = load("", {{"PG_SYNC_DATABASE_URL", "postgres://x"}, {"S3_BUCKET", ""}});
         CPPUNIT_ASSERT_EQUAL(size_t{1}, settings->warnings.size());
-        assert_contains(settings->warnings[0], "DATABASE_URL");
+        assert_contains(settings->warnings[0], "PG_SYNC_DATABASE_URL");
         // All of cluster-and-storage.md section 2.1 but those that have a setting.
         std::vector<std::pair<std::string, std::string>> all;
-        for (const char* name : {"DATABASE_URL", "MERIDIAN_WEBHOOK_URL", "MERIDIAN_WEBHOOK_SECRET",
-                                 "PG_SYNC_DATABASE_URL", "MERIDIAN_WAL_CONNSTR", "MERIDIAN_WAL_SLOT",
-                                 "MERIDIAN_WAL_PUB", "S3_BUCKET", "S3_KEY_PREFIX", "S3_REGION", "S3_ENDPOINT",
-                                 "WAL_SEGMENT_SIZE", "RUST_LOG", "MERIDIAN_LEGACY_STORE", "MERIDIAN_LEGACY_PULL"})
+        for (const char* name :
+             {"MERIDIAN_WEBHOOK_URL", "MERIDIAN_WEBHOOK_SECRET", "PG_SYNC_DATABASE_URL", "MERIDIAN_WAL_CONNSTR",
+              "MERIDIAN_WAL_SLOT", "MERIDIAN_WAL_PUB", "S3_BUCKET", "S3_KEY_PREFIX", "S3_REGION", "S3_ENDPOINT",
+              "WAL_SEGMENT_SIZE", "RUST_LOG", "MERIDIAN_LEGACY_STORE", "MERIDIAN_LEGACY_PULL"})
             all.emplace_back(name, "1");
         const auto warned = load("", all);
         CPPUNIT_ASSERT_EQUAL(all.size(), warned->warnings.size());

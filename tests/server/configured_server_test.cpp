@@ -136,9 +136,9 @@ class ConfiguredServerTest : public ServerFixture {
     }
 
     void variables_without_effect_are_logged_once_each() {
-        const std::string log = meridiand({"-t"}, {"DATABASE_URL=postgres://:hunter2@h", "RUST_LOG=debug"}).output;
+        const std::string log = meridiand({"-t"}, {"PG_SYNC_DATABASE_URL=postgres://:hunter2@h", "RUST_LOG=debug"}).output;
         for (const char* text :
-             {"environment variable DATABASE_URL has no effect in this build\n",
+             {"environment variable PG_SYNC_DATABASE_URL has no effect in this build\n",
               "environment variable RUST_LOG has no effect in this build; use [server] log_level\n"}) {
             assert_contains(log, text);
             CPPUNIT_ASSERT_EQUAL(log.find(text), log.rfind(text));
