@@ -1,8 +1,8 @@
 // Which entries of other origins the log holds: the committer's own account, kept group by group. What is staged counts
 // once its group is durable. Plain data of the commit lane.
 //
-// Entries come almost in order. What is ahead of a gap is remembered, so that the vector moves on when the gap closes;
-// of these at most `ahead_max` for each origin: the others are asked for and joined again, which does no harm.
+// Entries come in order as a rule. What is ahead of a gap is remembered, so that the vector moves on when the gap
+// closes; of these at most `ahead_max` for each origin: the others are asked for and joined again, which does no harm.
 #pragma once
 
 #include <cstddef>

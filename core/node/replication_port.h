@@ -100,10 +100,10 @@ public:
     virtual VersionVector vector() const = 0;
 
     // Joins the entries, tells subscribers what changed, and writes them to the log with their numbers. Completes when
-    // they are durable; on an error none, some or all of them may be, and they are to be given again (joining twice is
-    // harmless). Entries of one origin must come in ascending order, in this call and over calls that are outstanding;
-    // the entries of one client batch in one call: they become visible in one step. An entry of a key that cannot be
-    // read here, or whose payload does not decode, fails the call: the error names it.
+    // they are durable; on an error none, some (the first) or all of them may be, and they are to be given again
+    // (joining twice is harmless). Entries of one origin must come in ascending order, in this call and over calls that
+    // are outstanding; the entries of one client batch in one call: they become visible in one step. An entry of a key
+    // that cannot be read here, or whose payload does not decode, fails the call: the error names it.
     virtual void merge(std::vector<RemoteEntry> entries, std::function<void(Result<void>)> done) = 0;
 
     // What of the ranges is in the log, at most about `bytes_max` and at most `count_max` entries, at least one.
