@@ -286,6 +286,9 @@ void Committer::number_entry(size_t index, LogEntryView& numbered) {
 
 // What the group adds to the vector, and now and then where in the log that is.
 void Committer::add_vector_metadata() {
+    // What is held already says nothing about the log.
+    std::erase_if(flight_.raised,
+                  [this](const auto& raised) { return raised.second <= received_.held_with_staged(raised.first); });
     for (const auto& [origin, sequence] : flight_.raised) {
         received_.stage_raise(origin, sequence);
         flight_.metadata.push_back(sequence_write(log_floor_prefix, origin, sequence));

@@ -29,6 +29,8 @@ public:
     // So much of an origin is durable that was counted elsewhere until now. REQUIRES: nothing is staged.
     void keep(const Origin& origin, uint64_t sequence);
 
+    // What of an origin is held once the group is durable.
+    uint64_t held_with_staged(const Origin& origin) const;
     // The origins whose number the group advances, with the new number.
     VersionVector staged() const;
     // As it is once the group is durable.

@@ -124,6 +124,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(nothing_of_a_merge_is_committed_behind_a_part_that_failed);
     CPPUNIT_TEST(a_page_has_something_although_others_overtook_it_by_far);
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
+    CPPUNIT_TEST(a_vector_raised_to_less_does_not_give_back_what_the_log_lacks);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
     CPPUNIT_TEST(the_old_incarnation_is_kept_although_the_first_try_for_a_new_one_failed);
     CPPUNIT_TEST(a_restored_store_counts_what_it_wrote_under_the_old_incarnation);
@@ -439,6 +440,37 @@ public:
         b.restart(true);
         CPPUNIT_ASSERT_EQUAL(floor, held(b.port().floors(), a.self()));
         CPPUNIT_ASSERT_EQUAL(from_to(floor, floor + 9), sequences(b.read({{a.self(), floor - 1}}, 10).entries));
+    }
+
+    void a_vector_raised_to_less_does_not_give_back_what_the_log_lacks() {
+        Replica a(1, base_seed()), b(2, base_seed() + 1);
+        for (uint64_t i = 1; i <= 8; ++i) a.harness.write(request("room", {increment("gc:x", i, 1)}));
+        a.settle();
+        const auto entries = a.own_entries();
+        const auto raise = [&](uint64_t upto) {
+            const auto raised = b.wait<Result<void>>([&](auto done) {
+                b.port().raise_vector({{a.self(), upto}}, std::move(done));
+            });
+            CPPUNIT_ASSERT(raised.ok());
+        };
+        const auto check = [&](uint64_t floor) {
+            CPPUNIT_ASSERT_EQUAL(uint64_t{8}, held(b.port().vector(), a.self()));
+            CPPUNIT_ASSERT_EQUAL(floor, held(b.port().floors(), a.self()));
+            // Otherwise it is asked for what it does not have, for ever.
+            CPPUNIT_ASSERT_EQUAL(floor > 3 ? size_t{1} : size_t{0}, b.read({{a.self(), 2}}).gone.size());
+        };
+        raise(5);
+        b.merge(part(entries, 5, 8));
+        raise(3);
+        check(6);
+        b.restart(false);
+        check(6);
+        // What the log has it still has.
+        b.harness.disk = {};
+        b.restart(false);
+        b.merge(entries);
+        raise(3);
+        check(1);
     }
 
     void a_new_incarnation_begins_at_one_and_the_old_one_is_kept() {
