@@ -31,6 +31,9 @@ struct RemoteEntry {
     uint64_t wall_ms = 0;   // when the origin accepted it
     KeyName name;
     std::string payload;  // wire/log_entry.h
+    // It gets the next number of this node, and goes to the others like a write of its own; the fields above say
+    // nothing. REQUIRES: it is no part of a batch (batch_following).
+    bool renumber = false;
 };
 
 // A write that this node accepted, when it has become durable.
@@ -39,6 +42,7 @@ struct CommittedEntry {
     uint64_t wall_ms = 0;
     KeyName name;
     std::string payload;  // wire/log_entry.h
+    Origin origin;        // this node, with the incarnation under which it is numbered
     DeltaFramePtr view;   // what clients were told of the write's own effect; null if nothing
 };
 
@@ -92,8 +96,8 @@ public:
 
     // This node and its present incarnation.
     virtual Origin self() const = 0;
-    // Takes a new incarnation, whose sequences begin at 1. An error if there has been a write since the node was
-    // opened. Completes when it is durable.
+    // Takes a new incarnation, whose sequences begin at 1. Writes that are not durable yet are numbered under it.
+    // Completes when it is durable; on an error it may be in force nevertheless, and is to be asked for again.
     virtual void begin_incarnation(std::function<void(Result<void>)> done) = 0;
 
     // What is durable here, this node's own entries included.

@@ -100,7 +100,8 @@ void ShardImpl::execute_merge(const std::shared_ptr<MergePart>& merge) {
         for (crdt::ClientDelta& view : slot.key.join(deltas[i], {now_ms, env_.stamps}))
             told.back().frames.push_back(std::make_shared<DeltaFrame>(slot.shared_name, std::move(view)));
         pending.push_back({slot.name.namespace_name, slot.name.key, now_ms, attention_ms(slot.key), entry.payload,
-                           nullptr, PendingEntry::Number{entry.origin, entry.sequence}});
+                           nullptr, std::nullopt});
+        if (!entry.renumber) pending.back().remote = PendingEntry::Number{entry.origin, entry.sequence};
         changes.push_back({&slot, i, {}, {}});
     }
     const uint64_t ticket = submit(pending, changes, {});

@@ -50,8 +50,9 @@ struct Header {
 
 // "hello": who I am and what I hold. Also the tick of anti-entropy.
 struct Hello {
-    uint64_t floor = 0;                                          // oldest own sequence still in the log
-    VersionVector vector;                                        // "vv" [[node, inc, sequence]...]; own head included
+    uint64_t floor = 0;     // oldest own sequence still in the log
+    VersionVector vector;   // "vv" [[node, inc, sequence]...]; own head included
+    VersionVector waiting;  // "wait": likewise, the highest number that waits behind a gap and is not in the vector
     std::vector<std::pair<std::string, std::string>> addresses;  // "url" [[transport plug-in, address]...]
     uint64_t message_bytes_max = 0;                              // "max"
     uint32_t entry_versions_min = 1, entry_versions_max = 1;     // "enc": encodings of entries that this node reads

@@ -69,6 +69,7 @@ bool Peers::hello(Peer& peer, const Header& header, const Hello& hello, size_t e
     node::merge_into(peer.vector, hello.vector);
     // A number that is zero stands for nothing.
     for (auto it = peer.vector.begin(); it != peer.vector.end();) it = it->second == 0 ? peer.vector.erase(it) : ++it;
+    peer.waiting = hello.waiting;
     peer.floor = hello.floor;
     peer.interval_ms = std::clamp<uint64_t>(hello.interval_ms, 100, 600'000);
     peer.ready = hello.ready;

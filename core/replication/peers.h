@@ -8,6 +8,7 @@
 // Threads: the lane. Limits: peers_max; further nodes are not listened to, with an alarm.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,7 +22,8 @@ namespace meridian::replication {
 struct Peer {
     Origin origin;  // with its present incarnation
     std::string nonce;
-    VersionVector vector;  // of its last hello, raised by what it announced since
+    VersionVector vector;   // of its last hello, raised by what it announced since
+    VersionVector waiting;  // of its last hello: what it has beyond gaps
     uint64_t floor = 0;
     uint64_t interval_ms = 0;
     bool ready = false;
@@ -45,6 +47,9 @@ struct Peer {
     uint32_t failures = 0;
     uint64_t not_before_us = 0;
     std::map<Origin, uint64_t> gone;  // origins of which its log begins at this number
+
+    // The highest number of this origin that it has shown to have, in order or not.
+    uint64_t highest(const Origin& of) const { return std::max(node::held(vector, of), node::held(waiting, of)); }
 };
 
 class Peers {

@@ -116,6 +116,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(the_vector_does_not_pass_a_gap);
     CPPUNIT_TEST(a_merge_that_is_not_committed_counts_nothing_and_can_be_repeated);
     CPPUNIT_TEST(an_entry_that_does_not_decode_fails_its_merge_and_names_its_key);
+    CPPUNIT_TEST(an_entry_that_is_renumbered_goes_on_as_an_own_one);
     CPPUNIT_TEST(a_batch_becomes_visible_in_one_step);
     CPPUNIT_TEST(entries_are_read_back_page_by_page);
     CPPUNIT_TEST(entries_behind_a_range_are_found_by_the_next_reading);
@@ -126,6 +127,7 @@ class ReplicationPortTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(what_the_log_no_longer_has_is_gone);
     CPPUNIT_TEST(a_vector_raised_to_less_does_not_give_back_what_the_log_lacks);
     CPPUNIT_TEST(a_new_incarnation_begins_at_one_and_the_old_one_is_kept);
+    CPPUNIT_TEST(writes_that_wait_are_numbered_under_the_new_incarnation);
     CPPUNIT_TEST(the_old_incarnation_is_kept_although_the_first_try_for_a_new_one_failed);
     CPPUNIT_TEST(a_restored_store_counts_what_it_wrote_under_the_old_incarnation);
     CPPUNIT_TEST(a_new_incarnation_keeps_what_came_from_others_since_the_start);
@@ -255,6 +257,19 @@ public:
         // Nothing of the call happened.
         CPPUNIT_ASSERT_EQUAL(std::string("<not found>"), b.harness.value("room", "gc:x"));
         CPPUNIT_ASSERT(b.harness.disk.log.empty());
+    }
+
+    void an_entry_that_is_renumbered_goes_on_as_an_own_one() {
+        Replica a(1, base_seed()), b(2, base_seed() + 1), c(3, base_seed() + 2);
+        a.harness.write(request("room", {increment("gc:x", 1, 5)}));
+        a.settle();
+        auto entries = a.own_entries();
+        entries[0].renumber = true;
+        CPPUNIT_ASSERT_EQUAL(std::string(), b.merge(entries));
+        CPPUNIT_ASSERT(b.port().vector() == (VersionVector{{b.self(), 1}}));
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, b.committed.size());
+        CPPUNIT_ASSERT_EQUAL(std::string(), c.merge(b.read({{b.self()}}).entries));
+        CPPUNIT_ASSERT(a.digests() == b.digests() && a.digests() == c.digests());
     }
 
     void a_batch_becomes_visible_in_one_step() {
@@ -485,7 +500,6 @@ public:
         a.committed.clear();
         a.harness.write(request("room", {increment("gc:x", 1, 5)}));
         a.settle();
-        CPPUNIT_ASSERT(!a.wait<Result<void>>([&](auto done) { a.port().begin_incarnation(done); }).ok());
         CPPUNIT_ASSERT_EQUAL(uint64_t{1}, a.committed.at(0).sequence);
         CPPUNIT_ASSERT_EQUAL(a.self().incarnation, wire::decode_log_entry(a.committed[0].payload)->stamp.incarnation);
         const auto check = [&] {
@@ -496,6 +510,34 @@ public:
         check();
         a.restart(false);
         check();
+    }
+
+    // Whoever finds out late that its numbers are used cannot wait for its next start.
+    void writes_that_wait_are_numbered_under_the_new_incarnation() {
+        for (uint64_t seed = 0; seed < 20; ++seed) {
+            Replica a(1, base_seed() + seed);
+            const Origin before = a.self();
+            a.harness.write(request("room", {increment("gc:x", 1, 1)}));
+            for (uint64_t i = 0; i < 10; ++i) {
+                a.harness.submit(request(i % 2 ? "room" : "hall", {increment("gc:x", 1, 1)}));
+                if (a.harness.world.chance(0.3)) a.harness.world.run_for(a.harness.world.below(300));
+            }
+            const auto begun = a.wait<Result<void>>([&](auto done) { a.port().begin_incarnation(done); });
+            CPPUNIT_ASSERT(begun.ok());
+            for (uint64_t i = 0; i < 3; ++i) a.harness.write(request("room", {increment("gc:x", 1, 1)}));
+            a.settle();
+            CPPUNIT_ASSERT_EQUAL(size_t{14}, a.committed.size());
+            VersionVector told;
+            for (const CommittedEntry& each : a.committed) {
+                CPPUNIT_ASSERT_EQUAL(++told[each.origin], each.sequence);
+                const EntryPage page = a.read({{each.origin, each.sequence - 1, each.sequence}});
+                CPPUNIT_ASSERT_EQUAL(each.payload, page.entries.at(0).payload);
+            }
+            CPPUNIT_ASSERT(held(told, before) >= 1 && held(told, a.self()) >= 3);
+            CPPUNIT_ASSERT(told == a.port().vector());
+            a.restart(false);
+            CPPUNIT_ASSERT(told == a.port().vector());
+        }
     }
 
     void the_old_incarnation_is_kept_although_the_first_try_for_a_new_one_failed() {
