@@ -103,6 +103,7 @@ Hello Greeter::make(const Endpoint& endpoint, const Peer* echo) const {
     hello.message_bytes_max = endpoint.transport().message_bytes_max();
     hello.nonce = context_.nonce;
     hello.interval_ms = context_.hello_period_us() / 1000;
+    hello.members = peers_.heard_ms_ago();
     hello.ready = context_.ready;
     hello.leaving = context_.stopping;
     if (echo != nullptr) {

@@ -32,6 +32,14 @@ public:
         writer.unsigned_integer(hello.echo_wall_ms);
         writer.unsigned_integer(hello.echo_number);
         number("ivl", hello.interval_ms);
+        if (!hello.members.empty()) {
+            map_.key("mem").array(hello.members.size());
+            for (const auto& [node_id, silent_ms] : hello.members) {
+                writer.array(2);
+                writer.unsigned_integer(node_id);
+                writer.unsigned_integer(silent_ms);
+            }
+        }
         flag("ask", hello.wants_reply);
         flag("leaving", hello.leaving);
         flag("ready", hello.ready);

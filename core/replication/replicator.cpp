@@ -346,7 +346,9 @@ void Replicator::Engine::on_own_message(const Header& header, const Body& body) 
 
 void Replicator::Engine::on_hello(const ReplyPath& path, const Header& header, const Hello& hello) {
     Peer* peer = peers_.find(header.from.node_id);
+    const uint64_t met = peers_.met();
     const bool is_new = peers_.hello(*peer, header, hello, path.endpoint->index());
+    if (peers_.met() != met && events_.met) events_.met();
     learn_addresses(*peer, path, hello);
     retention_.sample(peer->origin, header.wall_ms, node::held(hello.vector, peer->origin));
     if (header.from.node_id == context_.self.node_id && !hello.leaving && header.wall_ms > began_wall_ms_ + 1'000) {

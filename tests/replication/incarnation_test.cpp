@@ -21,6 +21,7 @@ class IncarnationTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_number_that_waits_at_a_peer_is_given_out);
     CPPUNIT_TEST(another_process_with_this_id_raises_an_alarm);
     CPPUNIT_TEST(members_are_remembered);
+    CPPUNIT_TEST(a_member_is_known_to_those_that_did_not_meet_it);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -274,6 +275,25 @@ public:
         cluster.start(1);
         cluster.world.run_for(3 * second_us);
         CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    // It was here for a moment, and wrote nothing: what it may hold is reckoned with by all.
+    void a_member_is_known_to_those_that_did_not_meet_it() {
+        Cluster cluster(base_seed(), {peers_shape()});
+        cluster.options.retention_ms = 60'000;
+        cluster.start_all(2);
+        cluster.networks[0]->cut(1, 3);
+        cluster.add(3);
+        cluster.start(3);
+        cluster.world.run_for(3 * second_us);
+        cluster.kill(3);
+        const auto knows = [&](uint64_t node_id) { return cluster.members.at(node_id).replicator->members().count(3); };
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, knows(2));
+        cluster.world.run_for(15 * second_us);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, knows(1));
+        // Telling each other does not keep it for ever.
+        cluster.world.run_for(60 * second_us);
+        CPPUNIT_ASSERT_EQUAL(size_t{0}, knows(1) + knows(2));
     }
 
 private:

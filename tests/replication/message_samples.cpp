@@ -67,6 +67,7 @@ public:
                 hello.echo_wall_ms = number();
                 hello.echo_number = number();
                 hello.interval_ms = number();
+                hello.members = list([&] { return std::pair{number(), number()}; });
                 hello.wants_reply = coin();
                 hello.leaving = coin();
                 hello.ready = coin();
@@ -152,8 +153,8 @@ bool same_list(const std::vector<T>& a, const std::vector<T>& b) {
 bool same(const Hello& a, const Hello& b) {
     const auto all = [](const Hello& h) {
         return std::tie(h.floor, h.vector, h.waiting, h.addresses, h.message_bytes_max, h.entry_versions_min,
-                        h.entry_versions_max, h.nonce, h.echo_wall_ms, h.echo_number, h.interval_ms, h.wants_reply,
-                        h.leaving, h.ready);
+                        h.entry_versions_max, h.nonce, h.echo_wall_ms, h.echo_number, h.interval_ms, h.members,
+                        h.wants_reply, h.leaving, h.ready);
     };
     return all(a) == all(b);
 }

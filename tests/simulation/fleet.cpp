@@ -100,6 +100,7 @@ private:
         options.known_members = member_.remembered;
         replication::ReplicationEvents events;
         events.ready = [this] { ready_ = true; };
+        events.met = [this] { replication_lane_->post([this] { member_.remembered = replicator_->members(); }); };
         replicator_ = std::make_unique<replication::Replicator>(*replication_lane_, clock_, fleet_.world, *port,
                                                                 fleet_.seal_, options, transports, events);
         if (!replicator_->start()) fleet_.violation_ = "replication did not start";
