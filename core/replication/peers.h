@@ -76,6 +76,8 @@ public:
     std::vector<const Peer*> members() const;
     // Of all members but this node: how many milliseconds ago each was heard; at most members_max.
     std::vector<std::pair<uint64_t, uint64_t>> heard_ms_ago() const;
+    // It is a member as of then, if that is within retention.
+    void heard(uint64_t node_id, uint64_t heard_wall_ms);
     // How many new members there have been since the start.
     uint64_t met() const { return met_; }
     // Node id and the wall time at which it was last heard: what the next process is to be given as known_members.
@@ -83,7 +85,6 @@ public:
 
 private:
     bool retained(uint64_t heard_wall_ms) const;
-    void heard(uint64_t node_id, uint64_t heard_wall_ms);
     void measure_clock(Peer& peer, const Header& header, const Hello& hello);
 
     Context& context_;

@@ -289,6 +289,10 @@ void Replicator::Engine::on_message(ReplyPath path, Message message) {
         return messenger_.reply_nothing(path);
     }
     if (!path.source.empty()) peer->addresses[path.endpoint->index()] = path.source;
+    const uint64_t met = peers_.met();
+    // Its hello may be lost: what it is given here it may hold for long.
+    peers_.heard(header.from.node_id, context_.wall_ms());
+    if (peers_.met() != met && events_.met) events_.met();
 
     if (const Hello* hello = std::get_if<Hello>(&message.body)) return on_hello(path, header, *hello);
     if (header.is_reply) {

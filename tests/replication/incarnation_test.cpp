@@ -21,6 +21,7 @@ class IncarnationTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_number_that_waits_at_a_peer_is_given_out);
     CPPUNIT_TEST(another_process_with_this_id_raises_an_alarm);
     CPPUNIT_TEST(members_are_remembered);
+    CPPUNIT_TEST(who_asks_for_entries_is_a_member);
     CPPUNIT_TEST(a_member_is_known_to_those_that_did_not_meet_it);
     CPPUNIT_TEST_SUITE_END();
 
@@ -275,6 +276,22 @@ public:
         cluster.start(1);
         cluster.world.run_for(3 * second_us);
         CPPUNIT_ASSERT_EQUAL(uint64_t{2}, cluster.members.at(1).disk.self.incarnation);
+    }
+
+    // Its hello was lost: what it gets it may hold for long.
+    void who_asks_for_entries_is_a_member() {
+        Cluster cluster(base_seed(), {broker_shape()});
+        cluster.start_all(1);
+        Message message;
+        message.header.from = {9, 1};
+        message.header.to = Origin{1, 1};
+        message.header.wall_ms = cluster.world.wall_ms();
+        message.header.number = cluster.world.wall_ms() << 16;
+        message.header.request_id = 1;
+        message.body = Pull{{{{1, 1}, 0, UINT64_MAX}}, 1'000, 10};
+        cluster.networks[0]->inject(1, Channel::control, encode_message(message, cluster.seal));
+        cluster.world.run_for(second_us);
+        CPPUNIT_ASSERT_EQUAL(size_t{1}, cluster.members.at(1).replicator->members().count(9));
     }
 
     // It was here for a moment, and wrote nothing: what it may hold is reckoned with by all.
