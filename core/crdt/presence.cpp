@@ -13,6 +13,7 @@ namespace meridian::crdt {
 namespace {
 
 constexpr size_t entry_bytes_in_frame = 80;
+constexpr uint64_t heartbeat_life_ms_max = presence_ttl_ms_max + presence_skew_ms_max;
 
 uint64_t counted_ttl_ms(uint64_t ttl_ms) {
     return std::min(ttl_ms, presence_ttl_ms_max);
@@ -242,6 +243,9 @@ CompactionResult Presence::compact(const CompactionContext& context) {
         const uint64_t from_ms = std::max(entry.hlc.wall_ms, entry.received.hlc.wall_ms);
         const uint64_t kept_ms = std::max(counted_ttl_ms(entry.longest_ttl_ms), presence_tombstone_ms_min);
         if (context.now_ms <= saturating_add(from_ms, kept_ms)) return false;
+        // A member that has not received it may hold an older heartbeat, which lives for a day at most.
+        const bool covered = entry.received.hlc.wall_ms < context.covered_before_ms;
+        if (!covered && context.now_ms <= saturating_add(from_ms, heartbeat_life_ms_max)) return false;
         data_bytes_ -= entry.data.msgpack().size();
         return true;
     });

@@ -12,9 +12,9 @@
 // made by from_delta() has not seen a clock yet; it asks for expire() at once.
 //
 // Compaction drops entries that are dead (departed or expired) when max(longest ttl seen, 5 minutes) has passed since
-// their stamp and their receipt: delayed heartbeats that are older have expired by then and stay invisible when they
-// are joined again. Replicas drop at different moments, and differ in operator== until both have dropped; a digest must
-// leave dead entries out.
+// their stamp and their receipt, and every member of the cluster holds them or the longest life of a heartbeat has
+// passed too: heartbeats that are older have expired by then, here and wherever the entry never came. Replicas drop at
+// different moments, and differ in operator== until both have dropped; a digest must leave dead entries out.
 #pragma once
 
 #include <cstdint>

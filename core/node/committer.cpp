@@ -71,7 +71,6 @@ void Committer::start(const Start& start, std::vector<CommitListener*> listeners
     listeners_ = std::move(listeners);
     lanes_ = std::move(lanes);
     received_ = ReceivedVector(start_.received);
-    opened_sequence_ = start_.sequence;
     incarnation_.store(start_.incarnation, std::memory_order_release);
     const std::lock_guard lock(mutex_);
     next_ticket_ = store_.opening().next_position;
@@ -89,24 +88,10 @@ VersionVector Committer::vector() const {
     return vector_;
 }
 
-bool Committer::own_entries_wait() const {
-    const std::lock_guard lock(mutex_);
-    return std::any_of(pending_.begin(), pending_.end(), [](const Group& group) {
-        return std::any_of(group.entries.begin(), group.entries.end(),
-                           [](const Group::Entry& entry) { return !entry.remote.has_value(); });
-    });
-}
-
 void Committer::begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled) {
     if (in_flight_) {  // it ends with the numbers that it began with
         after_flight_.push_back(
             [this, incarnation, settled = std::move(settled)] { begin_incarnation(incarnation, settled); });
-        return;
-    }
-    Submission submission;
-    submission.settled = std::move(settled);
-    if (start_.sequence != opened_sequence_ || own_entries_wait()) {
-        lane_.post([refused = std::move(submission.settled)] { refused(CommitStatus::not_committed); });
         return;
     }
     if (start_.sequence != 0) {
@@ -114,13 +99,11 @@ void Committer::begin_incarnation(uint64_t incarnation, std::function<void(Commi
         former_[before] = start_.sequence;
         received_.keep(before, start_.sequence);
     }
-    // Again, if it has not become durable with an earlier try.
-    for (const auto& [origin, sequence] : former_)
-        submission.metadata.push_back(sequence_write(vector_prefix, origin, sequence));
     start_.incarnation = incarnation;
     start_.sequence = 0;
-    opened_sequence_ = 0;
     incarnation_.store(incarnation, std::memory_order_release);
+    Submission submission;
+    submission.settled = std::move(settled);
     enqueue_and_schedule(std::move(submission));
 }
 
@@ -277,6 +260,7 @@ void Committer::number_entry(size_t index, LogEntryView& numbered) {
     if (replication_listener_ == nullptr) return;
     CommittedEntry& committed = flight_committed_.emplace_back();
     committed.sequence = numbered.origin_sequence;
+    committed.origin = {options_.node_id, start_.incarnation};
     committed.wall_ms = numbered.wall_ms;
     committed.name.namespace_name = numbered.namespace_name;
     committed.name.key = numbered.key;
@@ -286,10 +270,16 @@ void Committer::number_entry(size_t index, LogEntryView& numbered) {
 
 // What the group adds to the vector, and now and then where in the log that is.
 void Committer::add_vector_metadata() {
+    // What is held already says nothing about the log.
+    std::erase_if(flight_.raised,
+                  [this](const auto& raised) { return raised.second <= received_.held_with_staged(raised.first); });
     for (const auto& [origin, sequence] : flight_.raised) {
         received_.stage_raise(origin, sequence);
         flight_.metadata.push_back(sequence_write(log_floor_prefix, origin, sequence));
     }
+    // With the first group that is numbered under a new incarnation.
+    for (const auto& [origin, sequence] : former_)
+        flight_.metadata.push_back(sequence_write(vector_prefix, origin, sequence));
     for (const auto& [origin, sequence] : received_.staged())
         flight_.metadata.push_back(sequence_write(vector_prefix, origin, sequence));
     if (options_.replication_lane == nullptr || numbered_.empty()) return;
@@ -340,6 +330,7 @@ void Committer::succeed() {
     start_.sequence = flight_sequence_;
     start_.clock_ceiling_ms = flight_ceiling_ms_;
     received_.commit();
+    former_.clear();
     if (!flight_.raised.empty()) log_index_.raise(flight_.raised);
     if (flight_index_) log_index_.add(flight_index_->first, std::move(flight_index_->second));
     flight_index_.reset();

@@ -120,8 +120,8 @@ public:
 
     // Told of own entries, on the replication lane. REQUIRES: before the first write.
     void set_replication_listener(ReplicationListener* listener) { replication_listener_ = listener; }
-    // Sequences begin anew under another incarnation. REQUIRES: commit lane. `settled` as in Submission; not_committed
-    // if there has been a write since the node was opened.
+    // Sequences begin anew under another incarnation; writes that wait are numbered under it. REQUIRES: commit lane.
+    // `settled` as in Submission.
     void begin_incarnation(uint64_t incarnation, std::function<void(CommitStatus)> settled);
     // The node holds the effect of all that `vector` counts. Any thread; `settled` as in Submission.
     void raise(VersionVector vector, std::function<void(CommitStatus)> settled);
@@ -163,7 +163,6 @@ private:
 
     uint64_t enqueue(Submission submission, size_t bytes);
     void enqueue_and_schedule(Submission submission);
-    bool own_entries_wait() const;
     bool take_group();
     void number_entries();
     void number_entry(size_t index, LogEntryView& numbered);
@@ -197,14 +196,13 @@ private:
 
     // Commit lane only.
     ReceivedVector received_;
-    uint64_t opened_sequence_ = 0;  // the last that was used before this node was opened
     std::vector<CommittedEntry> flight_committed_;
     std::optional<std::pair<uint64_t, VersionVector>> flight_index_;
     bool in_flight_ = false;
     uint64_t durable_ = 0;
     Group flight_;
     std::vector<LogEntryView> numbered_;  // the entries of `flight_`
-    VersionVector former_;                // of incarnations that ended since the start
+    VersionVector former_;                // of incarnations whose end is not durable yet
     uint64_t flight_sequence_ = 0;
     uint64_t flight_ceiling_ms_ = 0;
     std::vector<std::function<void()>> after_flight_;  // what must wait for the result of the flight

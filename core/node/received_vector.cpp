@@ -47,6 +47,12 @@ void ReceivedVector::keep(const Origin& origin, uint64_t sequence) {
     progress.advance();
 }
 
+uint64_t ReceivedVector::held_with_staged(const Origin& origin) const {
+    if (const auto staged = staged_.find(origin); staged != staged_.end()) return staged->second.held;
+    const auto durable = durable_.find(origin);
+    return durable == durable_.end() ? 0 : durable->second.held;
+}
+
 VersionVector ReceivedVector::staged() const {
     VersionVector out;
     for (const auto& [origin, progress] : staged_) {

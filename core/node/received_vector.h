@@ -1,8 +1,8 @@
 // Which entries of other origins the log holds: the committer's own account, kept group by group. What is staged counts
 // once its group is durable. Plain data of the commit lane.
 //
-// Entries come almost in order. What is ahead of a gap is remembered, so that the vector moves on when the gap closes;
-// of these at most `ahead_max` for each origin: the others are asked for and joined again, which does no harm.
+// Entries come in order as a rule. What is ahead of a gap is remembered, so that the vector moves on when the gap
+// closes; of these at most `ahead_max` for each origin: the others are asked for and joined again, which does no harm.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +29,8 @@ public:
     // So much of an origin is durable that was counted elsewhere until now. REQUIRES: nothing is staged.
     void keep(const Origin& origin, uint64_t sequence);
 
+    // What of an origin is held once the group is durable.
+    uint64_t held_with_staged(const Origin& origin) const;
     // The origins whose number the group advances, with the new number.
     VersionVector staged() const;
     // As it is once the group is durable.

@@ -31,6 +31,9 @@ struct RemoteEntry {
     uint64_t wall_ms = 0;   // when the origin accepted it
     KeyName name;
     std::string payload;  // wire/log_entry.h
+    // It gets the next number of this node, and goes to the others like a write of its own; the fields above say
+    // nothing. REQUIRES: it is no part of a batch (batch_following).
+    bool renumber = false;
 };
 
 // A write that this node accepted, when it has become durable.
@@ -39,6 +42,7 @@ struct CommittedEntry {
     uint64_t wall_ms = 0;
     KeyName name;
     std::string payload;  // wire/log_entry.h
+    Origin origin;        // this node, with the incarnation under which it is numbered
     DeltaFramePtr view;   // what clients were told of the write's own effect; null if nothing
 };
 
@@ -92,18 +96,18 @@ public:
 
     // This node and its present incarnation.
     virtual Origin self() const = 0;
-    // Takes a new incarnation, whose sequences begin at 1. An error if there has been a write since the node was
-    // opened. Completes when it is durable.
+    // Takes a new incarnation, whose sequences begin at 1. Writes that are not durable yet are numbered under it.
+    // Completes when it is durable; on an error it may be in force nevertheless, and is to be asked for again.
     virtual void begin_incarnation(std::function<void(Result<void>)> done) = 0;
 
     // What is durable here, this node's own entries included.
     virtual VersionVector vector() const = 0;
 
     // Joins the entries, tells subscribers what changed, and writes them to the log with their numbers. Completes when
-    // they are durable; on an error none, some or all of them may be, and they are to be given again (joining twice is
-    // harmless). Entries of one origin must come in ascending order, in this call and over calls that are outstanding;
-    // the entries of one client batch in one call: they become visible in one step. An entry of a key that cannot be
-    // read here, or whose payload does not decode, fails the call: the error names it.
+    // they are durable; on an error none, some (the first) or all of them may be, and they are to be given again
+    // (joining twice is harmless). Entries of one origin must come in ascending order, in this call and over calls that
+    // are outstanding; the entries of one client batch in one call: they become visible in one step. An entry of a key
+    // that cannot be read here, or whose payload does not decode, fails the call: the error names it.
     virtual void merge(std::vector<RemoteEntry> entries, std::function<void(Result<void>)> done) = 0;
 
     // What of the ranges is in the log, at most about `bytes_max` and at most `count_max` entries, at least one.

@@ -27,8 +27,6 @@ void append(std::vector<KeyDigest>& all, std::vector<KeyDigest> part) {
 void append(std::vector<KeyState>& all, std::vector<KeyState> part) {
     all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
 }
-struct Nothing {};
-void append(Nothing&, Nothing) {}
 
 }  // namespace
 
@@ -126,15 +124,73 @@ void ReplicationPortImpl::on_shards(
     }
 }
 
+// Entries of different shards go to the committer one part after the other, so that those of an origin are in the log
+// in the order of their numbers: whatever a crash leaves of a call is its beginning, and is counted by the vector.
+struct ReplicationPortImpl::Merging {
+    struct Part {
+        size_t shard;
+        std::vector<RemoteEntry> entries;
+    };
+    std::vector<Part> parts;
+    size_t unfinished = 0;  // replication lane
+    std::optional<Error> error;
+    std::function<void(Result<void>)> done;
+};
+
 void ReplicationPortImpl::merge(std::vector<RemoteEntry> entries, std::function<void(Result<void>)> done) {
-    on_shards<RemoteEntry, Nothing>(
-        std::move(entries), [](const RemoteEntry& entry) -> const KeyName& { return entry.name; },
-        [](ShardImpl& shard, std::vector<RemoteEntry> part, std::function<void(Result<Nothing>)> report) {
-            shard.merge(std::move(part), [report = std::move(report)](const Result<void>& merged) {
-                merged ? report(Nothing{}) : report(merged.error());
+    auto merging = std::make_shared<Merging>();
+    merging->done = std::move(done);
+    const auto shard_of = [this](const RemoteEntry& entry) { return env_.shard_index(entry.name.namespace_name); };
+    // Of those without numbers the order does not matter.
+    if (std::all_of(entries.begin(), entries.end(), [](const auto& entry) { return entry.sequence == 0; })) {
+        std::stable_sort(entries.begin(), entries.end(), [&](const RemoteEntry& left, const RemoteEntry& right) {
+            return shard_of(left) < shard_of(right);
+        });
+    }
+    std::vector<std::vector<KeyName>> names(env_.shards.size());
+    for (RemoteEntry& entry : entries) {
+        const size_t shard = shard_of(entry);
+        if (merging->parts.empty() || merging->parts.back().shard != shard) merging->parts.push_back({shard, {}});
+        names[shard].push_back(entry.name);
+        merging->parts.back().entries.push_back(std::move(entry));
+    }
+    merging->unfinished = merging->parts.size();
+    if (merging->parts.empty()) {
+        env_.lane.post([merging] { merging->done({}); });
+        return;
+    }
+    // Cold keys of one part must not wait for those of another.
+    for (size_t shard = 0; merging->parts.size() > 1 && shard < names.size(); ++shard) {
+        if (names[shard].empty()) continue;
+        env_.shard_lanes[shard]->post([this, shard, cold = std::move(names[shard])]() mutable {
+            env_.shards[shard]->load_ahead(std::move(cold));
+        });
+    }
+    merge_part(merging, 0, std::nullopt);
+}
+
+void ReplicationPortImpl::merge_part(const std::shared_ptr<Merging>& merging, size_t index,
+                                     std::optional<uint64_t> epoch) {
+    const size_t shard = merging->parts[index].shard;
+    env_.shard_lanes[shard]->post([this, merging, shard, index, epoch] {
+        ShardImpl::MergePart part;
+        part.entries = std::move(merging->parts[index].entries);
+        part.epoch = epoch;
+        part.submitted = [this, merging, index](std::optional<uint64_t> under) {
+            const size_t following = merging->parts.size() - index - 1;
+            if (following == 0) return;
+            if (under) return merge_part(merging, index + 1, under);
+            env_.lane.post([merging, following] { merging->unfinished -= following; });
+        };
+        part.done = [this, merging](const Result<void>& merged) {
+            env_.lane.post([merging, merged] {
+                if (!merged && !merging->error) merging->error = merged.error();
+                if (--merging->unfinished != 0) return;
+                merging->error ? merging->done(*merging->error) : merging->done({});
             });
-        },
-        [done = std::move(done)](const Result<Nothing>& merged) { merged ? done({}) : done(merged.error()); });
+        };
+        env_.shards[shard]->merge(std::move(part));
+    });
 }
 
 void ReplicationPortImpl::digest_keys(std::optional<KeyName> after, size_t count_max, const DigestKey& key,
@@ -179,8 +235,8 @@ void ReplicationPortImpl::read_states(std::vector<KeyName> names,
         std::move(done));
 }
 
-// One walk over the log serves all ranges. Entries of an origin stand in it almost in order (those of different shards
-// may overtake each other by a little), so what is ahead of a gap is put aside.
+// One walk over the log serves all ranges. What is ahead of a gap is put aside: in a log of an earlier version entries
+// of different shards may have overtaken each other.
 struct ReplicationPortImpl::Reading {
     struct Range {
         EntryRange wanted;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -56,6 +57,9 @@ private:
     void on_log_page(const std::shared_ptr<Reading>& reading, LogPage page);
     void finish_reading(const std::shared_ptr<Reading>& reading);
     void set_log_floor(uint64_t floor);
+
+    struct Merging;
+    void merge_part(const std::shared_ptr<Merging>& merging, size_t index, std::optional<uint64_t> epoch);
 
     // Splits the items by shard, runs `work` on the lane of each, and `done` on the replication lane with what they
     // gave put together, or the first error.

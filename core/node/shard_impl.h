@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,8 +67,19 @@ public:
     // are past their guard. `done` as above.
     void handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done);
 
-    // As ReplicationPort::merge, for the keys of this shard; completes on this lane.
-    void merge(std::vector<RemoteEntry> entries, std::function<void(Result<void>)> done);
+    // As ReplicationPort::merge, for the keys of this shard; both functions are called once, on this lane.
+    struct MergePart {
+        std::vector<RemoteEntry> entries;
+        // Under which the part before this one was given to the committer: what comes after a group that failed must
+        // not be committed without it. Absent: this is the first.
+        std::optional<uint64_t> epoch;
+        // The part has been given to the committer, under this epoch; nothing if it never will be.
+        std::function<void(std::optional<uint64_t>)> submitted;
+        std::function<void(Result<void>)> done;
+    };
+    void merge(MergePart part);
+    // Brings the keys into memory, if they are not there.
+    void load_ahead(std::vector<KeyName> names);
     // Digests of those keys that can be read and are visible, once what they were computed from is durable.
     void digest(std::vector<KeyName> names, const DigestKey& key,
                 std::function<void(Result<std::vector<KeyDigest>>)> done);
@@ -153,13 +165,12 @@ private:
     std::optional<SnapshotWrite> snapshot_of(KeySlot& slot);
 
     // shard_replicate.cpp
-    struct Merge;
     void next_merge();
     struct DigestRun;
     void next_digest_slice(const std::shared_ptr<DigestRun>& run);
     struct StatesRun;
     void next_states_slice(const std::shared_ptr<StatesRun>& run);
-    void execute_merge(const std::shared_ptr<Merge>& merge);
+    void execute_merge(const std::shared_ptr<MergePart>& merge);
 
     // shard_commit.cpp
     void hold(Held&& held);
@@ -191,7 +202,7 @@ private:
     size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way
     // One after the other, so that the entries of an origin reach the log in their order. The first is under way.
-    std::deque<std::shared_ptr<Merge>> merges_;
+    std::deque<std::shared_ptr<MergePart>> merges_;
     uint64_t timer_ms_ = 0;  // wall time for which the timer is armed, 0 = not
     Statistics statistics_;
 };

@@ -29,18 +29,17 @@ Error error_of(Durability durability) {
 
 }  // namespace
 
-struct ShardImpl::Merge {
-    std::vector<RemoteEntry> entries;
-    std::function<void(Result<void>)> done;
-};
-
-void ShardImpl::merge(std::vector<RemoteEntry> entries, std::function<void(Result<void>)> done) {
-    merges_.push_back(std::make_shared<Merge>(Merge{std::move(entries), std::move(done)}));
+void ShardImpl::merge(MergePart part) {
+    merges_.push_back(std::make_shared<MergePart>(std::move(part)));
     if (merges_.size() == 1) next_merge();
 }
 
+void ShardImpl::load_ahead(std::vector<KeyName> names) {
+    with_keys(std::move(names), [] {});
+}
+
 void ShardImpl::next_merge() {
-    const std::shared_ptr<Merge> merge = merges_.front();
+    const std::shared_ptr<MergePart> merge = merges_.front();
     std::vector<KeyName> names;
     names.reserve(merge->entries.size());
     for (const RemoteEntry& entry : merge->entries) names.push_back(entry.name);
@@ -52,11 +51,14 @@ void ShardImpl::next_merge() {
     });
 }
 
-void ShardImpl::execute_merge(const std::shared_ptr<Merge>& merge) {
+void ShardImpl::execute_merge(const std::shared_ptr<MergePart>& merge) {
     const auto fail = [&](Error error) {
+        merge->submitted(std::nullopt);
         hold(0, [done = std::move(merge->done), error = std::move(error)](Durability) { done(error); });
     };
     if (env_.committer.failed()) return fail({env_.committer.failure()});
+    // Entries before these were lost with a group that failed.
+    if (merge->epoch && *merge->epoch != epoch_) return fail(error_of(Durability::not_committed));
     std::vector<KeySlot*> slots;
     std::vector<crdt::KeyDelta> deltas;
     slots.reserve(merge->entries.size());
@@ -98,10 +100,12 @@ void ShardImpl::execute_merge(const std::shared_ptr<Merge>& merge) {
         for (crdt::ClientDelta& view : slot.key.join(deltas[i], {now_ms, env_.stamps}))
             told.back().frames.push_back(std::make_shared<DeltaFrame>(slot.shared_name, std::move(view)));
         pending.push_back({slot.name.namespace_name, slot.name.key, now_ms, attention_ms(slot.key), entry.payload,
-                           nullptr, PendingEntry::Number{entry.origin, entry.sequence}});
+                           nullptr, std::nullopt});
+        if (!entry.renumber) pending.back().remote = PendingEntry::Number{entry.origin, entry.sequence};
         changes.push_back({&slot, i, {}, {}});
     }
     const uint64_t ticket = submit(pending, changes, {});
+    merge->submitted(epoch_);
     for (Held& held : told) {
         held.ticket = ticket;
         if (&held == &told.back()) {

@@ -14,9 +14,9 @@ constexpr uint64_t clock_age_us = 60'000'000;  // after which a peer's clock is 
 
 }  // namespace
 
-Greeter::Greeter(Context& context, Peers& peers, Messenger& messenger,
+Greeter::Greeter(Context& context, Peers& peers, Messenger& messenger, const Inbox& inbox,
                  std::vector<std::unique_ptr<Endpoint>>& endpoints)
-    : context_(context), peers_(peers), messenger_(messenger), endpoints_(endpoints) {}
+    : context_(context), peers_(peers), messenger_(messenger), inbox_(inbox), endpoints_(endpoints) {}
 
 void Greeter::start() {
     context_.post_after(context_.jittered(context_.hello_period_us(), period_jitter), [this] { tick(); });
@@ -91,6 +91,7 @@ void Greeter::leave() {
 Hello Greeter::make(const Endpoint& endpoint, const Peer* echo) const {
     Hello hello;
     hello.vector = context_.port.vector();
+    hello.waiting = inbox_.waiting_beyond_gaps();
     const VersionVector floors = context_.port.floors();
     const auto floor = floors.find(context_.self);
     hello.floor = floor == floors.end() ? node::held(hello.vector, context_.self) + 1 : floor->second;
@@ -102,6 +103,7 @@ Hello Greeter::make(const Endpoint& endpoint, const Peer* echo) const {
     hello.message_bytes_max = endpoint.transport().message_bytes_max();
     hello.nonce = context_.nonce;
     hello.interval_ms = context_.hello_period_us() / 1000;
+    hello.members = peers_.heard_ms_ago();
     hello.ready = context_.ready;
     hello.leaving = context_.stopping;
     if (echo != nullptr) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "replication/inbox.h"
 #include "replication/messenger.h"
 #include "replication/peers.h"
 
@@ -15,7 +16,8 @@ namespace meridian::replication {
 
 class Greeter {
 public:
-    Greeter(Context& context, Peers& peers, Messenger& messenger, std::vector<std::unique_ptr<Endpoint>>& endpoints);
+    Greeter(Context& context, Peers& peers, Messenger& messenger, const Inbox& inbox,
+            std::vector<std::unique_ptr<Endpoint>>& endpoints);
 
     // Begins the ticks.
     void start();
@@ -42,6 +44,7 @@ private:
     Context& context_;
     Peers& peers_;
     Messenger& messenger_;
+    const Inbox& inbox_;
     std::vector<std::unique_ptr<Endpoint>>& endpoints_;
     std::map<size_t, Pending> pending_;
 };

@@ -13,7 +13,7 @@ namespace meridian::replication {
 namespace {
 
 constexpr size_t prints_max = 1'024;
-constexpr size_t unnumbered_prints_max = 4'096;
+constexpr size_t adopted_prints_max = 4'096;
 constexpr size_t log_checks_max = 16;
 
 uint64_t print_of(const node::RemoteEntry& entry) {
@@ -70,13 +70,15 @@ void Inbox::add(node::RemoteEntry entry, From from) {
         return;
     }
     if (origin == context_.self) {
-        // Nobody but this node numbers for it: it has lost these, and may give their numbers out again.
-        return add_without_number(std::move(entry), print);
+        // Nobody but this node numbers for it: it has lost these, or another process has its id. What is lost is pulled
+        // when it is that of a former incarnation.
+        if (context_.ready) adopt(std::move(entry), print);
+        return;
     }
     const auto waiting = target.held.find(entry.sequence);
     if (waiting != target.held.end()) {
         ++context_.counters.entries_duplicate;
-        if (!same_content(waiting->second.entry, entry)) conflict(std::move(entry), print);
+        if (!same_content(waiting->second.entry, entry)) conflict(std::move(entry), print, waiting->second.entry);
         return;
     }
     const size_t cost = cost_of(entry);
@@ -147,7 +149,7 @@ void Inbox::compare_with_held(node::RemoteEntry entry, Stream& target, uint64_t 
     ++(entry.origin == context_.self ? context_.counters.dropped_own : context_.counters.entries_duplicate);
     const uint64_t back = target.assembled - entry.sequence;  // 0: the newest
     if (back >= target.prints.size()) return compare_with_log(std::move(entry), print);
-    if (target.prints[target.prints.size() - 1 - back] != print) conflict(std::move(entry), print);
+    if (target.prints[target.prints.size() - 1 - back] != print) conflict(std::move(entry), print, std::nullopt);
 }
 
 // Old duplicates are rare; some are enough to notice that numbers are used twice.
@@ -159,11 +161,12 @@ void Inbox::compare_with_log(node::RemoteEntry entry, uint64_t print) {
                                context_.here([this, entry = std::move(entry), print](node::EntryPage page) {
                                    --log_checks_;
                                    if (page.entries.size() != 1 || page.entries[0].sequence != entry.sequence) return;
-                                   if (!same_content(page.entries[0], entry)) conflict(entry, print);
+                                   if (!same_content(page.entries[0], entry))
+                                       conflict(entry, print, std::move(page.entries[0]));
                                }));
 }
 
-void Inbox::conflict(node::RemoteEntry entry, uint64_t print) {
+void Inbox::conflict(node::RemoteEntry entry, uint64_t print, std::optional<node::RemoteEntry> held) {
     if (!wire::decode_log_entry(entry.payload)) {
         ++context_.counters.dropped_invalid;
         return;
@@ -174,23 +177,58 @@ void Inbox::conflict(node::RemoteEntry entry, uint64_t print) {
                        " was used for two writes (namespace '" + entry.name.namespace_name + "', key '" +
                        entry.name.key + "'); both are merged");
     if (events_.conflict) events_.conflict(entry.origin);
-    add_without_number(std::move(entry), print);
+    // Other nodes have taken the other one for it.
+    if (held) {
+        const uint64_t held_print = print_of(*held);
+        adopt(*std::move(held), held_print);
+    } else {
+        adopt_held(entry.origin, entry.sequence);
+    }
+    adopt(std::move(entry), print);
 }
 
-void Inbox::add_without_number(node::RemoteEntry entry, uint64_t print) {
+// As long as the log has it.
+void Inbox::adopt_held(const Origin& origin, uint64_t sequence) {
+    if (log_checks_ >= log_checks_max) return;
+    ++log_checks_;
+    context_.port.read_entries({{origin, sequence - 1, sequence}}, 1, 1,
+                               context_.here([this, sequence](node::EntryPage page) {
+                                   --log_checks_;
+                                   if (page.entries.size() != 1 || page.entries[0].sequence != sequence) return;
+                                   const uint64_t print = print_of(page.entries[0]);
+                                   adopt(std::move(page.entries[0]), print);
+                               }));
+}
+
+void Inbox::adopt(node::RemoteEntry entry, uint64_t print) {
     if (!room()) {
         ++context_.counters.entries_dropped;
         return;
     }
-    if (unnumbered_prints_.size() >= unnumbered_prints_max) unnumbered_prints_.clear();
-    if (!unnumbered_prints_.insert(print).second) return;
-    entry.origin = {};
-    entry.sequence = 0;
+    if (adopted_prints_.size() >= adopted_prints_max) adopted_prints_.clear();
+    if (adopted_prints_.count(print) != 0) return;
+    // Its effect alone: history and webhooks have the op from whoever holds it by its number.
+    const Result<wire::LogEntryPayload> payload = wire::decode_log_entry(entry.payload);
+    if (!payload) return;
+    adopted_prints_.insert(print);
+    wire::LogEntryParts parts;
+    parts.stamp = payload->stamp;
+    parts.key_delta = payload->key_delta;
     Unnumbered item;
-    item.cost = cost_of(entry);
-    item.entries.push_back(std::move(entry));
+    item.entries.push_back({{}, 0, entry.wall_ms, std::move(entry.name), wire::encode_log_entry(parts), true});
+    item.cost = cost_of(item.entries[0]);
     change_backlog(0, item.cost);
+    if (!context_.ready) {
+        until_ready_.push_back(std::move(item));
+        return;
+    }
     unnumbered_.push_back(std::move(item));
+    merge_more();
+}
+
+void Inbox::ready() {
+    std::move(until_ready_.begin(), until_ready_.end(), std::back_inserter(unnumbered_));
+    until_ready_.clear();
     merge_more();
 }
 
@@ -206,10 +244,10 @@ void Inbox::add_states(std::vector<node::RemoteEntry> states, std::function<void
 }
 
 void Inbox::own_committed(const std::vector<node::CommittedEntry>& entries) {
-    Stream& own = stream(context_.self);
     for (const node::CommittedEntry& entry : entries) {
+        Stream& own = stream(entry.origin);
         if (entry.sequence > own.assembled) {
-            remember_print(own, print_of({context_.self, entry.sequence, entry.wall_ms, entry.name, entry.payload}));
+            remember_print(own, print_of({entry.origin, entry.sequence, entry.wall_ms, entry.name, entry.payload}));
             own.assembled = own.durable = own.contiguous = entry.sequence;
         }
     }
@@ -257,6 +295,16 @@ uint64_t Inbox::beyond_gap(const Origin& origin) const {
     if (target == nullptr) return 0;
     const auto beyond = target->held.upper_bound(target->contiguous);
     return beyond == target->held.end() ? 0 : beyond->first;
+}
+
+VersionVector Inbox::waiting_beyond_gaps() const {
+    VersionVector waiting;
+    for (const auto& [origin, target] : streams_) {
+        if (target.held.empty()) continue;
+        const uint64_t highest = std::prev(target.held.end())->first;
+        if (highest > target.contiguous) waiting[origin] = highest;
+    }
+    return waiting;
 }
 
 uint64_t Inbox::highest(const Origin& origin) const {

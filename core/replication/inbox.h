@@ -4,8 +4,9 @@
 //
 //   held (beyond a gap, or of an incomplete batch) -> ready (complete, in order) -> in flight -> durable
 //
-// An entry whose number is taken by one of other content is not lost: it is merged without a number, with an alarm.
-// This node's own entries that come back are recognised by their numbers too.
+// An entry whose number is taken by one of other content is not lost: there is an alarm, and this node adopts both.
+// They are merged and logged under numbers of its own, so that they reach every node, whichever of the two it holds.
+// So it does with entries of its own incarnation that it has not numbered: another process has its id.
 //
 // Threads: the lane. Limits: held_entries_max and held_bytes_max per origin: the entries nearest to what is needed next
 // stay, the others are dropped and pulled later. merge_backlog_bytes_max: room() is false, and whoever brings entries
@@ -53,6 +54,8 @@ public:
     void self_changed();
     // The port's vector was raised.
     void raised();
+    // The node may write under its incarnation: what is to be adopted waits for that.
+    void ready();
 
     bool room() const { return backlog_bytes_ < context_.options.merge_backlog_bytes_max; }
     size_t backlog_bytes() const { return backlog_bytes_; }
@@ -63,6 +66,8 @@ public:
     uint64_t durable(const Origin& origin) const;
     // The first number beyond the first gap, 0 if nothing waits beyond one.
     uint64_t beyond_gap(const Origin& origin) const;
+    // Of each origin of which something waits beyond a gap: the highest number that does.
+    VersionVector waiting_beyond_gaps() const;
     // The highest number that is waiting, or that completes the batch that waits; at least received().
     uint64_t highest(const Origin& origin) const;
     bool stopped(const Origin& origin) const;
@@ -106,9 +111,11 @@ private:
     // A number that is held: the same again, or a conflict?
     void compare_with_held(node::RemoteEntry entry, Stream& stream, uint64_t print);
     void compare_with_log(node::RemoteEntry entry, uint64_t print);
-    void conflict(node::RemoteEntry entry, uint64_t print);
-    // Merges it without its number, once.
-    void add_without_number(node::RemoteEntry entry, uint64_t print);
+    // `held`: what has its number, if that is known.
+    void conflict(node::RemoteEntry entry, uint64_t print, std::optional<node::RemoteEntry> held);
+    void adopt_held(const Origin& origin, uint64_t sequence);
+    // Merges it under a new number, once.
+    void adopt(node::RemoteEntry entry, uint64_t print);
     void merge_more();
     void merge(const Origin& origin, Stream& stream);
     void merge_unnumbered();
@@ -119,12 +126,13 @@ private:
     Events events_;
     std::map<Origin, Stream> streams_;
     std::deque<Unnumbered> unnumbered_;
+    std::vector<Unnumbered> until_ready_;
     bool unnumbered_in_flight_ = false;
     size_t backlog_bytes_ = 0;
     bool told_room_ = true;
     size_t merges_in_flight_ = 0;
     Origin last_merged_;  // origins take turns
-    std::unordered_set<uint64_t> unnumbered_prints_;
+    std::unordered_set<uint64_t> adopted_prints_;
     size_t log_checks_ = 0;
 };
 

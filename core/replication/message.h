@@ -30,6 +30,7 @@ inline constexpr size_t key_bytes_max = 4096;       // from 1
 inline constexpr size_t path_digits_max = 32;       // lower-case hexadecimal
 inline constexpr size_t paths_max = 4096;
 inline constexpr size_t ranges_max = 4096;
+inline constexpr size_t members_max = 4'096;
 inline constexpr size_t addresses_max = 16;
 inline constexpr size_t address_bytes_max = 2048;
 inline constexpr size_t transport_name_bytes_max = 64;
@@ -50,17 +51,20 @@ struct Header {
 
 // "hello": who I am and what I hold. Also the tick of anti-entropy.
 struct Hello {
-    uint64_t floor = 0;                                          // oldest own sequence still in the log
-    VersionVector vector;                                        // "vv" [[node, inc, sequence]...]; own head included
+    uint64_t floor = 0;     // oldest own sequence still in the log
+    VersionVector vector;   // "vv" [[node, inc, sequence]...]; own head included
+    VersionVector waiting;  // "wait": likewise, the highest number that waits behind a gap and is not in the vector
     std::vector<std::pair<std::string, std::string>> addresses;  // "url" [[transport plug-in, address]...]
     uint64_t message_bytes_max = 0;                              // "max"
     uint32_t entry_versions_min = 1, entry_versions_max = 1;     // "enc": encodings of entries that this node reads
     std::string nonce;  // "nonce": 16 bytes of this process; equal node ids are told apart by it
     uint64_t echo_wall_ms = 0, echo_number = 0;  // "echo": of the last hello heard from `to`, for clock offsets
     uint64_t interval_ms = 0;                    // "ivl": how often it says hello
-    bool wants_reply = false;                    // "ask"
-    bool leaving = false;                        // "leaving"
-    bool ready = false;                          // "ready"
+    std::vector<std::pair<uint64_t, uint64_t>>
+        members;               // "mem" [[node, ms since it was heard]...]; at most members_max
+    bool wants_reply = false;  // "ask"
+    bool leaving = false;      // "leaving"
+    bool ready = false;        // "ready"
 };
 
 // "pull": entries that I lack.

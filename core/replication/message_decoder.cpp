@@ -152,13 +152,20 @@ bool read_body(const Fields& in, Hello& out) {
     const auto read_echo = [&](MsgpackNode node) {
         return Tuple(decoder, node, 2, "[wall_ms, number]").number(out.echo_wall_ms).number(out.echo_number).ok();
     };
+    const auto read_members = [&](MsgpackNode node) {
+        return read_list(decoder, node, members_max, out.members, [&](MsgpackNode element, auto& member) {
+            return Tuple(decoder, element, 2, "[node, ms]").number(member.first).number(member.second).ok();
+        });
+    };
+    const auto read_waiting = [&](MsgpackNode node) { return read_vector(decoder, node, out.waiting); };
     return in.read(
-        in.number("floor", out.floor), in.vector(out.vector), optional_field("url", read_addresses),
-        in.number("max", out.message_bytes_max), required_field("enc", read_versions),
+        in.number("floor", out.floor), in.vector(out.vector), optional_field("wait", read_waiting),
+        optional_field("url", read_addresses), in.number("max", out.message_bytes_max),
+        required_field("enc", read_versions),
         required_field("nonce",
                        [&](MsgpackNode node) { return read_binary(decoder, node, nonce_bytes_max, out.nonce); }),
-        optional_field("echo", read_echo), in.number("ivl", out.interval_ms), in.flag("ask", out.wants_reply),
-        in.flag("leaving", out.leaving), in.flag("ready", out.ready));
+        optional_field("echo", read_echo), in.number("ivl", out.interval_ms), optional_field("mem", read_members),
+        in.flag("ask", out.wants_reply), in.flag("leaving", out.leaving), in.flag("ready", out.ready));
 }
 
 bool read_body(const Fields& in, Pull& out) {

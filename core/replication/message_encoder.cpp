@@ -14,7 +14,8 @@ public:
 
     void operator()(const Hello& hello) const {
         map_.key("floor").unsigned_integer(hello.floor);
-        vector(hello.vector);
+        vector("vv", hello.vector);
+        if (!hello.waiting.empty()) vector("wait", hello.waiting);
         MsgpackWriter& writer = map_.key("url");
         writer.array(hello.addresses.size());
         for (const auto& [transport, address] : hello.addresses) {
@@ -31,6 +32,14 @@ public:
         writer.unsigned_integer(hello.echo_wall_ms);
         writer.unsigned_integer(hello.echo_number);
         number("ivl", hello.interval_ms);
+        if (!hello.members.empty()) {
+            map_.key("mem").array(hello.members.size());
+            for (const auto& [node_id, silent_ms] : hello.members) {
+                writer.array(2);
+                writer.unsigned_integer(node_id);
+                writer.unsigned_integer(silent_ms);
+            }
+        }
         flag("ask", hello.wants_reply);
         flag("leaving", hello.leaving);
         flag("ready", hello.ready);
@@ -92,7 +101,7 @@ public:
     }
     void operator()(const TreeReply& reply) const {
         number("scan", reply.scan);
-        vector(reply.vector);
+        vector("vv", reply.vector);
         MsgpackWriter& writer = map_.key("nodes");
         writer.array(reply.children.size());
         for (const TreeNode& node : reply.children) {
@@ -177,8 +186,8 @@ private:
         writer.array(paths.size());
         for (const std::string& path : paths) writer.string(path);
     }
-    void vector(const VersionVector& vector) const {
-        MsgpackWriter& writer = map_.key("vv");
+    void vector(std::string_view key, const VersionVector& vector) const {
+        MsgpackWriter& writer = map_.key(key);
         writer.array(vector.size());
         for (const auto& [of, sequence] : vector) {
             writer.array(3);

@@ -69,6 +69,7 @@ bool Peers::hello(Peer& peer, const Header& header, const Hello& hello, size_t e
     node::merge_into(peer.vector, hello.vector);
     // A number that is zero stands for nothing.
     for (auto it = peer.vector.begin(); it != peer.vector.end();) it = it->second == 0 ? peer.vector.erase(it) : ++it;
+    peer.waiting = hello.waiting;
     peer.floor = hello.floor;
     peer.interval_ms = std::clamp<uint64_t>(hello.interval_ms, 100, 600'000);
     peer.ready = hello.ready;
@@ -78,7 +79,9 @@ bool Peers::hello(Peer& peer, const Header& header, const Hello& hello, size_t e
     peer.message_bytes_max[endpoint] = hello.message_bytes_max;
     peer.hello_wall_ms = header.wall_ms;
     peer.hello_number = header.number;
-    members_[peer.origin.node_id] = context_.wall_ms();
+    const uint64_t now_ms = context_.wall_ms();
+    heard(peer.origin.node_id, now_ms);
+    for (const auto& [node_id, silent_ms] : hello.members) heard(node_id, now_ms - std::min(silent_ms, now_ms));
     if (header.to && hello.echo_wall_ms != 0) measure_clock(peer, header, hello);
     return is_new;
 }
@@ -134,6 +137,28 @@ bool Peers::all_members_alive() const {
         if (retained(heard_wall_ms) && (found == peers_.end() || !alive(found->second))) return false;
     }
     return true;
+}
+
+void Peers::heard(uint64_t node_id, uint64_t heard_wall_ms) {
+    if (node_id == 0 || node_id == context_.self.node_id || !retained(heard_wall_ms)) return;
+    const auto known = members_.find(node_id);
+    if (known != members_.end()) {
+        if (!retained(known->second)) ++met_;
+        known->second = std::max(known->second, heard_wall_ms);
+    } else if (members_.size() < members_max) {
+        members_.emplace(node_id, heard_wall_ms);
+        ++met_;
+    }
+}
+
+std::vector<std::pair<uint64_t, uint64_t>> Peers::heard_ms_ago() const {
+    std::vector<std::pair<uint64_t, uint64_t>> out;
+    const uint64_t now_ms = context_.wall_ms();
+    for (const auto& [node_id, heard_wall_ms] : members_) {
+        if (out.size() == members_max) break;
+        if (retained(heard_wall_ms)) out.emplace_back(node_id, now_ms - std::min(heard_wall_ms, now_ms));
+    }
+    return out;
 }
 
 std::vector<const Peer*> Peers::members() const {

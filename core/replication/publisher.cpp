@@ -48,7 +48,7 @@ void Publisher::add(std::vector<node::CommittedEntry> entries) {
     for (node::CommittedEntry& entry : entries) {
         const size_t cost = cost_of(entry);
         window_bytes_ += cost;
-        window_.push_back({context_.self, std::move(entry), cost});
+        window_.push_back({std::move(entry), cost});
     }
     for (const auto& endpoint : endpoints_) pump(*endpoint);
     trim();
@@ -108,7 +108,7 @@ void Publisher::pump(Endpoint& endpoint) {
 SendStatus Publisher::give(Endpoint& endpoint, const Waiting& waiting) {
     const node::CommittedEntry& entry = waiting.entry;
     Envelope envelope;
-    envelope.origin_node_id = waiting.origin.node_id;
+    envelope.origin_node_id = entry.origin.node_id;
     envelope.namespace_name = entry.name.namespace_name;
     envelope.key = entry.name.key;
     envelope.numbered = Envelope::Numbered{};
@@ -116,7 +116,7 @@ SendStatus Publisher::give(Endpoint& endpoint, const Waiting& waiting) {
         envelope.delta_bytes = entry.view->delta_bytes(wire::KeyForm::integer_keys);
         envelope.numbered->type_code = static_cast<uint8_t>(crdt::type_of(entry.view->delta()));
     }
-    envelope.numbered->incarnation = waiting.origin.incarnation;
+    envelope.numbered->incarnation = entry.origin.incarnation;
     envelope.numbered->sequence = entry.sequence;
     envelope.numbered->wall_ms = entry.wall_ms;
     envelope.numbered->payload = entry.payload;
@@ -125,7 +125,7 @@ SendStatus Publisher::give(Endpoint& endpoint, const Waiting& waiting) {
     const bool fits = bytes.size() <= endpoint.transport().message_bytes_max();
     if (!fits) {
         Entries announced;
-        announced.entries.push_back({waiting.origin, entry.sequence, entry.wall_ms, entry.name, {}});
+        announced.entries.push_back({entry.origin, entry.sequence, entry.wall_ms, entry.name, {}});
         bytes = context_.encode({context_.header(), std::move(announced)});
     }
     Cursor& cursor = cursor_of(endpoint);

@@ -33,7 +33,6 @@ public:
 
 private:
     struct Waiting {
-        Origin origin;
         node::CommittedEntry entry;
         size_t cost;
     };

@@ -33,6 +33,8 @@ void Puller::heard(const Origin& origin, bool at_once) {
 }
 
 void Puller::want(const Origin& origin, uint64_t delay_us) {
+    // Own entries that are lost come when they are those of a former incarnation.
+    if (origin == context_.self) return;
     if (wants_.size() >= context_.options.origins_max && wants_.find(origin) == wants_.end()) return;
     const auto [found, is_new] = wants_.try_emplace(origin);
     Want& want = found->second;
@@ -46,9 +48,15 @@ void Puller::want(const Origin& origin, uint64_t delay_us) {
     wake_at(want.due_us);
 }
 
+void Puller::check_again(const Origin& origin, uint64_t after) {
+    checked_[origin] = after;
+    want(origin, 0);
+}
+
 uint64_t Puller::received(const Origin& origin) const {
     const uint64_t received = inbox_.received(origin);
-    return origin == context_.self ? std::max(received, own_pulled_) : received;
+    const auto checked = checked_.find(origin);
+    return checked == checked_.end() ? received : std::min(received, checked->second);
 }
 
 uint64_t Puller::highest_known(const Origin& origin) const {
@@ -128,7 +136,10 @@ void Puller::pump() {
                 wake_at(want.due_us);
                 continue;
             }
-            if (choice.gone != nullptr) events_.transfer(*choice.gone);
+            if (choice.gone != nullptr) {
+                checked_.erase(origin);
+                events_.transfer(*choice.gone);
+            }
             if (nobody && want.nobody_since_us == 0) want.nobody_since_us = now_us;
             if (nobody && now_us - want.nobody_since_us >= context_.options.retention_ms * 1000)
                 events_.unfillable(origin);
@@ -193,7 +204,8 @@ void Puller::take_page(Peer& peer, const std::vector<node::EntryRange>& asked, E
             ++context_.counters.dropped_invalid;
             continue;
         }
-        if (entry.origin == context_.self) own_pulled_ = std::max(own_pulled_, entry.sequence);
+        if (const auto checked = checked_.find(entry.origin); checked != checked_.end())
+            checked->second = std::max(checked->second, entry.sequence);
         inbox_.add(std::move(entry), Inbox::From::pull);
     }
     const bool progress = std::any_of(asked.begin(), asked.end(), [this](const node::EntryRange& range) {
@@ -202,6 +214,8 @@ void Puller::take_page(Peer& peer, const std::vector<node::EntryRange>& asked, E
     for (const node::EntryRange& range : asked) {
         const auto found = wants_.find(range.origin);
         if (found == wants_.end()) continue;
+        const auto checked = checked_.find(range.origin);
+        const bool all_checked = checked != checked_.end() && checked->second >= inbox_.received(range.origin);
         if (received(range.origin) > range.after) {
             found->second.failures = 0;
             peer.gone.erase(range.origin);
@@ -209,6 +223,7 @@ void Puller::take_page(Peer& peer, const std::vector<node::EntryRange>& asked, E
             // It was thought to have what it does not have.
             found->second.due_us = context_.now_us() + context_.backoff_us(++found->second.failures);
         }
+        if (all_checked) checked_.erase(checked);
     }
 }
 

@@ -37,13 +37,14 @@ public:
     void heard(const Origin& origin, bool at_once);
     // Room in the inbox, an end of a backoff, a new peer: see what can be asked for.
     void pump();
-    // Of this node's own entries too, which it has lost.
     uint64_t highest_known(const Origin& origin) const;
     bool pulling(const Origin& origin) const;
     size_t outstanding() const;
     // Origins of which something is known to be missing.
     size_t wanted() const { return wants_.size(); }
-    void self_changed() { own_pulled_ = 0; }
+    // What peers hold of the origin after this number is asked for again, though it is held: other contents may have
+    // the same numbers.
+    void check_again(const Origin& origin, uint64_t after);
 
 private:
     struct Want {
@@ -75,7 +76,7 @@ private:
     Inbox& inbox_;
     Events events_;
     std::map<Origin, Want> wants_;
-    uint64_t own_pulled_ = 0;  // of own entries that this node has lost: the last that was given back
+    std::map<Origin, uint64_t> checked_;  // by check_again(): up to here they have come
     uint64_t wake_at_us_ = UINT64_MAX;
     bool pumping_ = false;
 };

@@ -89,6 +89,7 @@ private:
     bool written_ = false;  // an own entry has become durable since start()
     size_t started_ = 0;
     uint64_t began_wall_ms_ = 0;
+    const uint64_t opened_head_ = inbox_.durable(context_.self);
     const Origin first_self_ = context_.self;  // what it said before a new incarnation may still come back
 };
 
@@ -119,10 +120,11 @@ Replicator::Engine::Engine(Lane& lane, Clock& clock, Random& random, node::Repli
       state_server_(context_, messenger_, node::digest_key(context_.seal.cluster_id())),
       transfer_(context_, peers_, messenger_, inbox_, node::digest_key(context_.seal.cluster_id()),
                 [this] { puller_.pump(); }),
-      greeter_(context_, peers_, messenger_, endpoints_),
+      greeter_(context_, peers_, messenger_, inbox_, endpoints_),
       startup_(context_, peers_, inbox_,
                {[this] { incarnation_began(); },
                 [this] {
+                    inbox_.ready();
                     greeter_.greet_everywhere(false);
                     if (events_.ready) events_.ready();
                 }}),
@@ -287,6 +289,10 @@ void Replicator::Engine::on_message(ReplyPath path, Message message) {
         return messenger_.reply_nothing(path);
     }
     if (!path.source.empty()) peer->addresses[path.endpoint->index()] = path.source;
+    const uint64_t met = peers_.met();
+    // Its hello may be lost: what it is given here it may hold for long.
+    peers_.heard(header.from.node_id, context_.wall_ms());
+    if (peers_.met() != met && events_.met) events_.met();
 
     if (const Hello* hello = std::get_if<Hello>(&message.body)) return on_hello(path, header, *hello);
     if (header.is_reply) {
@@ -344,7 +350,9 @@ void Replicator::Engine::on_own_message(const Header& header, const Body& body) 
 
 void Replicator::Engine::on_hello(const ReplyPath& path, const Header& header, const Hello& hello) {
     Peer* peer = peers_.find(header.from.node_id);
+    const uint64_t met = peers_.met();
     const bool is_new = peers_.hello(*peer, header, hello, path.endpoint->index());
+    if (peers_.met() != met && events_.met) events_.met();
     learn_addresses(*peer, path, hello);
     retention_.sample(peer->origin, header.wall_ms, node::held(hello.vector, peer->origin));
     if (header.from.node_id == context_.self.node_id && !hello.leaving && header.wall_ms > began_wall_ms_ + 1'000) {
@@ -366,14 +374,13 @@ void Replicator::Engine::on_hello(const ReplyPath& path, const Header& header, c
 
 void Replicator::Engine::look_for_amnesia(Peer& peer) {
     const uint64_t head = inbox_.durable(context_.self);
-    const uint64_t theirs = node::held(peer.vector, context_.self);
+    const uint64_t theirs = peer.highest(context_.self);
     if (theirs <= head) return;
     context_.alarm(AlarmKind::amnesia, to_text(context_.self),
                    "node " + to_text(peer.origin) + " holds entries of this node up to " + std::to_string(theirs) +
                        ", the node itself up to " + std::to_string(head) +
-                       ": its store has lost writes; they are fetched from peers, and its next start begins a new "
-                       "incarnation");
-    startup_.amnesia(written_);
+                       ": its store has lost writes; they are fetched from peers, and it begins a new incarnation");
+    startup_.amnesia();
     // Numbers that were given out again hide what they stood for before.
     if (written_) compare_states(peer);
 }
@@ -403,7 +410,8 @@ void Replicator::Engine::skip_gap(const Origin& origin) {
 
 void Replicator::Engine::incarnation_began() {
     inbox_.self_changed();
-    puller_.self_changed();
+    // What was written since the start may have numbers that had been given out before the store lost them.
+    if (written_) puller_.check_again(first_self_, opened_head_);
     for (const auto& [node_id, peer] : peers_.all()) puller_.heard(peer, true);
     greeter_.greet_everywhere(true);
 }

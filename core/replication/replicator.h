@@ -42,6 +42,8 @@ struct ReplicationEvents {
     // From clients of other nodes.
     std::function<void(const Awareness&)> awareness;
     std::function<void(const RevokeSessions&)> revoke_sessions;
+    // members() has a new one: to be remembered at once. On the lane; members() may not be called inside.
+    std::function<void()> met;
     // One has begun to hold; for the log.
     std::function<void(const Alarm&)> alarm;
     // An envelope of a node of the older implementation, which numbers nothing.

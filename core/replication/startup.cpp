@@ -36,7 +36,7 @@ void Startup::look() {
 bool Startup::somebody_is_ahead() const {
     const uint64_t head = inbox_.durable(context_.self);
     for (const auto& [node_id, peer] : peers_.all()) {
-        if (node::held(peer.vector, context_.self) > head) return true;
+        if (peer.highest(context_.self) > head) return true;
     }
     return false;
 }
@@ -49,8 +49,8 @@ void Startup::decide() {
     }
 }
 
-void Startup::amnesia(bool written) {
-    if (deciding() || written || new_incarnation_) return;
+void Startup::amnesia() {
+    if (deciding() || new_incarnation_) return;
     const bool was_ready = state_ == State::ready;
     begin_incarnation(0);
     if (was_ready) state_ = State::ready;
@@ -62,7 +62,6 @@ void Startup::begin_incarnation(uint32_t failures) {
     context_.port.begin_incarnation(context_.here([this, failures](Result<void> result) {
         if (!result) {
             // Without one nothing may be written: the node does not become ready.
-            if (state_ == State::ready) return;
             context_.post_after(context_.backoff_us(failures + 1),
                                 [this, failures] { begin_incarnation(failures + 1); });
             return;

@@ -27,9 +27,8 @@ public:
     void start();
     // A peer said hello, or more is durable.
     void look();
-    // A peer holds more of this node's entries than it does: a new incarnation at once, unless something has been
-    // written in this one.
-    void amnesia(bool written);
+    // A peer holds more of this node's entries than it does: a new incarnation at once.
+    void amnesia();
     bool deciding() const { return state_ == State::answers || state_ == State::incarnation; }
 
 private:

@@ -62,6 +62,7 @@ Result<void> Cluster::start(node::Node& node, ClusterEvents events) {
     told.ready = [this] { ready_.set_value(); };
     told.awareness = std::move(events.awareness);
     told.revoke_sessions = std::move(events.revoke_sessions);
+    told.met = [this] { lane_.post([this] { remember(false); }); };
     told.alarm = [](const replication::Alarm& alarm) {
         log_line(LogLevel::warning, alarm.text, {{"alarm", replication::alarm_name(alarm.kind)}});
     };

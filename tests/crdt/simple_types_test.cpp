@@ -76,6 +76,7 @@ class SimpleTypesTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(peer_from_the_future_does_not_live_long);
     CPPUNIT_TEST(restored_presence_from_the_future_is_clamped_at_first_expire);
     CPPUNIT_TEST(dead_presence_is_dropped_after_its_longest_ttl);
+    CPPUNIT_TEST(dead_presence_is_kept_until_every_member_holds_it);
     CPPUNIT_TEST(map_refuses_with_exact_texts);
     CPPUNIT_TEST(map_tells_removes_before_surviving_tags);
     CPPUNIT_TEST(map_key_of_lower_type_replaces_and_empties);
@@ -284,11 +285,27 @@ class SimpleTypesTest : public CppUnit::TestFixture {
         presence.apply(leave(1, now + 1), at.context);
         presence.apply(heartbeat(2, "b", now, 1000), at.context);
         presence.expire(now + 1000);
-        CPPUNIT_ASSERT(!presence.compact({now + 300'000, 0, 0}).changed);
-        CPPUNIT_ASSERT(presence.compact({now + 300'001, 0, 0}).changed);
+        CPPUNIT_ASSERT(!presence.compact({now + 300'000, now + 1000, 0}).changed);
+        CPPUNIT_ASSERT(presence.compact({now + 300'001, now + 1000, 0}).changed);
         CPPUNIT_ASSERT_EQUAL(size_t(1), presence.full_delta().entries.size());
-        CPPUNIT_ASSERT(!presence.compact({now + 600'001, 0, 0}).changed);
-        CPPUNIT_ASSERT(presence.compact({now + 600'002, 0, 0}).changed);
+        CPPUNIT_ASSERT(!presence.compact({now + 600'001, now + 1000, 0}).changed);
+        CPPUNIT_ASSERT(presence.compact({now + 600'002, now + 1000, 0}).changed);
+        CPPUNIT_ASSERT(presence.empty());
+    }
+
+    // A member that was cut off shows the heartbeat until it hears of the departure.
+    void dead_presence_is_kept_until_every_member_holds_it() {
+        At at;
+        Presence presence;
+        presence.apply(leave(1, now), at.context);
+        constexpr uint64_t life_ms = presence_ttl_ms_max + presence_skew_ms_max;
+        const uint64_t received_ms = presence.full_delta().entries[0].second.received.hlc.wall_ms;
+        CPPUNIT_ASSERT(!presence.compact({now + 3'600'000, received_ms, 0}).changed);
+        CPPUNIT_ASSERT(!presence.compact({now + life_ms, 0, 0}).changed);
+        Presence covered = presence;
+        CPPUNIT_ASSERT(covered.compact({now + 3'600'000, received_ms + 1, 0}).changed);
+        CPPUNIT_ASSERT(covered.empty());
+        CPPUNIT_ASSERT(presence.compact({now + life_ms + 1, 0, 0}).changed);
         CPPUNIT_ASSERT(presence.empty());
     }
 

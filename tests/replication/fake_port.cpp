@@ -62,7 +62,6 @@ void FakePort::join(const RemoteEntry& entry) {
 }
 
 void FakePort::write(const std::vector<std::pair<std::string, std::string>>& batch, size_t padding_bytes) {
-    written_ = true;
     ++writes_pending;
     later([this, batch, padding_bytes] {
         --writes_pending;
@@ -77,7 +76,7 @@ void FakePort::write(const std::vector<std::pair<std::string, std::string>>& bat
                                     payload_of({item + std::string(padding_bytes, '.')}, --following)};
             disk_.log[disk_.self][sequence] = entry;
             join(entry);
-            committed.push_back({sequence, entry.wall_ms, entry.name, entry.payload, nullptr});
+            committed.push_back({sequence, entry.wall_ms, entry.name, entry.payload, disk_.self, nullptr});
             if (padding_bytes > 0) {
                 const JsonValue told = JsonValue::string(std::string(padding_bytes, '.'));
                 committed.back().view =
@@ -89,8 +88,14 @@ void FakePort::write(const std::vector<std::pair<std::string, std::string>>& bat
     });
 }
 
+void FakePort::adopt(const RemoteEntry& entry) {
+    const uint64_t sequence = ++disk_.vector[disk_.self];
+    disk_.log[disk_.self][sequence] = {disk_.self, sequence, world_.wall_ms(), entry.name, entry.payload};
+    if (listener_ != nullptr)
+        listener_->on_committed({{sequence, world_.wall_ms(), entry.name, entry.payload, disk_.self, nullptr}});
+}
+
 void FakePort::begin_incarnation(std::function<void(Result<void>)> done) {
-    if (written_) violation = "begin_incarnation() after a write";
     later([this, done = std::move(done)] {
         disk_.self.incarnation = 1 + ++disk_.incarnations;
         done({});
@@ -137,6 +142,7 @@ void FakePort::merge(std::vector<RemoteEntry> entries, std::function<void(Result
         for (size_t i = 0; i < count; ++i) {
             const RemoteEntry& entry = entries[i];
             join(entry);
+            if (entry.renumber) adopt(entry);
             if (entry.origin == Origin{}) continue;
             ++merged;
             uint64_t& last = disk_.vector[entry.origin];

@@ -78,6 +78,7 @@ public:
 private:
     void later(Task task);
     void join(const node::RemoteEntry& entry);
+    void adopt(const node::RemoteEntry& entry);
     void check_merge(const std::vector<node::RemoteEntry>& entries);
 
     simulation::World& world_;
@@ -87,7 +88,6 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     node::VersionVector outstanding_;  // the last number given to merge()
     uint64_t next_free_us_ = 0;        // completions keep their order
-    bool written_ = false;
 };
 
 }  // namespace meridian::replication

@@ -58,6 +58,7 @@ public:
                 Hello hello;
                 hello.floor = number();
                 hello.vector = vector();
+                if (coin()) hello.waiting = vector();
                 hello.addresses = list([&] { return std::pair{text(20), text(60)}; });
                 hello.message_bytes_max = number();
                 hello.entry_versions_min = static_cast<uint32_t>(number());
@@ -66,6 +67,7 @@ public:
                 hello.echo_wall_ms = number();
                 hello.echo_number = number();
                 hello.interval_ms = number();
+                hello.members = list([&] { return std::pair{number(), number()}; });
                 hello.wants_reply = coin();
                 hello.leaving = coin();
                 hello.ready = coin();
@@ -150,8 +152,9 @@ bool same_list(const std::vector<T>& a, const std::vector<T>& b) {
 
 bool same(const Hello& a, const Hello& b) {
     const auto all = [](const Hello& h) {
-        return std::tie(h.floor, h.vector, h.addresses, h.message_bytes_max, h.entry_versions_min, h.entry_versions_max,
-                        h.nonce, h.echo_wall_ms, h.echo_number, h.interval_ms, h.wants_reply, h.leaving, h.ready);
+        return std::tie(h.floor, h.vector, h.waiting, h.addresses, h.message_bytes_max, h.entry_versions_min,
+                        h.entry_versions_max, h.nonce, h.echo_wall_ms, h.echo_number, h.interval_ms, h.members,
+                        h.wants_reply, h.leaving, h.ready);
     };
     return all(a) == all(b);
 }

@@ -190,7 +190,8 @@ public:
                 CPPUNIT_ASSERT_EQUAL_MESSAGE(name, malformed, outcome(map_of(with(kind, name, "d40000")), unsealed));
             }
         }
-        for (const char* optional : {"url", "echo", "ask", "leaving", "ready", "to", "toinc", "rid", "re"}) {
+        for (const char* optional :
+             {"wait", "mem", "url", "echo", "ask", "leaving", "ready", "to", "toinc", "rid", "re"}) {
             CPPUNIT_ASSERT_EQUAL_MESSAGE(optional, malformed,
                                          outcome(map_of(with(hello, optional, "d40000")), unsealed));
         }

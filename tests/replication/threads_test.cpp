@@ -172,7 +172,7 @@ public:
             const std::lock_guard<std::mutex> guard(mutex_);
             vector_[{1, 1}] = sequence;
             if (listener_ != nullptr)
-                listener_->on_committed({{sequence, 1, {"ns", "key"}, payload_of({"item"}, 0), nullptr}});
+                listener_->on_committed({{sequence, 1, {"ns", "key"}, payload_of({"item"}, 0), {1, 1}, nullptr}});
         });
     }
     uint64_t held(const Origin& origin) const { return node::held(vector(), origin); }

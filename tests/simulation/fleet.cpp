@@ -1,6 +1,7 @@
 #include "simulation/fleet.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "node/committer.h"
@@ -100,6 +101,7 @@ private:
         options.known_members = member_.remembered;
         replication::ReplicationEvents events;
         events.ready = [this] { ready_ = true; };
+        events.met = [this] { replication_lane_->post([this] { member_.remembered = replicator_->members(); }); };
         replicator_ = std::make_unique<replication::Replicator>(*replication_lane_, clock_, fleet_.world, *port,
                                                                 fleet_.seal_, options, transports, events);
         if (!replicator_->start()) fleet_.violation_ = "replication did not start";
@@ -184,6 +186,11 @@ void Fleet::back_up(Member& member) {
 
 void Fleet::restore(Member& member, const Backup& backup, bool as_told) {
     const Backup copy = backup;
+    // Files that are copied back keep the incarnation, and its numbers are used again if nobody has them. What was
+    // backed up later is of a history that has ended: to put that in place of this one is beyond what can be mended.
+    const auto later = std::find_if(member.backups.begin(), member.backups.end(),
+                                    [&backup](const Backup& each) { return &each == &backup; });
+    if (!as_told && later != member.backups.end()) member.backups.erase(std::next(later), member.backups.end());
     member.disk = copy.disk;
     member.vector = copy.vector;
     std::string& head_bytes = member.disk.metadata[std::string(node::head_metadata_name)];

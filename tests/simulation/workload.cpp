@@ -257,7 +257,7 @@ void Workload::undo(Fleet& fleet, const Fleet::Member& member, const std::string
     if (stamps.empty() || fleet.world.chance(0.6)) {
         stamps.push_back(stamp(client_id));
         Op op = crdt::LwwRegisterOp{JsonValue::integer(static_cast<int64_t>(stamps.size())), stamps.back(), client_id};
-        writes_.push_back({Fate::pending, member.node_id, {}, 0});
+        writes_.push_back({Fate::pending, member.node_id, {}, 0, {}});
         ++pending_;
         node::WriteRequest request;
         request.namespace_name = ns;
@@ -272,7 +272,7 @@ void Workload::write(Fleet& fleet, const Fleet::Member& member) {
     const std::string ns = fleet.world.chance(0.5) ? "room" : "hall";
     if (fleet.world.chance(0.04)) return undo(fleet, member, ns);
     const size_t write = writes_.size();
-    writes_.push_back({Fate::pending, member.node_id, {}, 0});
+    writes_.push_back({Fate::pending, member.node_id, {}, 0, {}});
     ++pending_;
     node::WriteRequest request;
     request.namespace_name = ns;
@@ -301,6 +301,9 @@ void Workload::submit(const Fleet::Member& member, node::WriteRequest request, s
                 case Status::ok:
                     writes_[write].origin = fleet_->port(member).self();
                     writes_[write].head = node::held(fleet_->port(member).vector(), writes_[write].origin);
+                    if (std::none_of(outcome.items.begin(), outcome.items.end(),
+                                     [](const node::ItemOutcome& item) { return item.changed; }))
+                        writes_[write].rests_on = fleet_->port(member).vector();
                     return settle(write, Fate::acknowledged);
                 case Status::outcome_unknown:
                     return settle(write, Fate::unknown);
@@ -343,7 +346,8 @@ void Workload::on_process(uint64_t node_id) {
 void Workload::excuse(const node::VersionVector& held) {
     for (size_t i = 0; i < writes_.size(); ++i) {
         Write& write = writes_[i];
-        if (write.fate != Fate::acknowledged || node::held(held, write.origin) >= write.head) continue;
+        if (write.fate != Fate::acknowledged) continue;
+        if (node::held(held, write.origin) >= write.head && node::covers(held, write.rests_on)) continue;
         write.fate = Fate::unknown;
         ++in_doubt;
         --acknowledged;

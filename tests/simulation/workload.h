@@ -50,6 +50,8 @@ private:
         uint64_t node_id = 0;
         node::Origin origin;
         uint64_t head = 0;  // its number is at most this
+        // Of a write that changed nothing: all that was there. It is lost with what made it needless.
+        node::VersionVector rests_on;
     };
     struct Count {
         node::KeyName name;
