@@ -15,8 +15,11 @@ constexpr size_t slice_keys_max = 64;
 constexpr size_t slice_bytes_max = 4 << 20;
 // Compacting costs time in proportion to the value, so a hot key is not compacted at each of its checkpoints.
 constexpr uint64_t compaction_interval_ms = 600'000;
-// When so many keys of a slice have failed one by one, and none was written, it is not because of the keys.
+// When so many keys of a slice have failed one by one, and none was written, it is not because of the keys: for a while
+// slices are not taken apart.
 constexpr size_t failures_alone_max = 4;
+constexpr uint64_t whole_slices_us = 5'000'000;
+constexpr size_t damage_told_max = 100;
 // A key that is put away undecoded is looked at again after this time: another version of the node may read it.
 constexpr uint64_t unread_retry_ms = 24 * 3'600'000;
 
@@ -94,8 +97,10 @@ void ShardImpl::write_next_part(const std::shared_ptr<CheckpointRun>& run) {
 
 void ShardImpl::on_part_written(const std::shared_ptr<CheckpointRun>& run, std::vector<SnapshotWrite> part,
                                 const std::string& error) {
-    const bool not_the_keys = run->slice_written == 0 && run->failures_alone >= failures_alone_max;
-    if (!error.empty() && part.size() > 1 && !not_the_keys && !env_.store.usage().failed) {
+    if (!error.empty() && run->slice_written == 0 && run->failures_alone >= failures_alone_max)
+        whole_slices_until_us_ = env_.clock.monotonic_us() + whole_slices_us;
+    const bool may_split = env_.clock.monotonic_us() >= whole_slices_until_us_ && !env_.store.usage().failed;
+    if (!error.empty() && part.size() > 1 && may_split) {
         const auto middle = part.begin() + static_cast<ptrdiff_t>(part.size() / 2);
         run->parts.emplace_back(std::make_move_iterator(middle), std::make_move_iterator(part.end()));
         part.erase(middle, part.end());
@@ -104,6 +109,7 @@ void ShardImpl::on_part_written(const std::shared_ptr<CheckpointRun>& run, std::
     }
     for (const SnapshotWrite& write : part) on_written(write, error);
     if (error.empty()) {
+        whole_slices_until_us_ = 0;
         run->keys_written += part.size();
         run->slice_written += part.size();
     } else if (part.size() == 1) {
@@ -169,9 +175,9 @@ void ShardImpl::on_written(const SnapshotWrite& write, const std::string& error)
     if (!write.state && evictable(*slot) && slot->ticket == write.position) table_.erase(*slot);
 }
 
-// The same text may come at each checkpoint.
+// Each once: the same text may come at each checkpoint. And not without end.
 void ShardImpl::tell_damage(const std::string& text) {
-    if (text != std::exchange(damage_told_, text) && env_.damage) env_.damage(text);
+    if (env_.damage && damage_told_.size() < damage_told_max && damage_told_.insert(text).second) env_.damage(text);
 }
 
 }  // namespace meridian::node

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -200,7 +201,8 @@ private:
     std::deque<KeyName> to_load_;  // waits for a free read of the store
     size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way
-    std::string damage_told_;
+    std::set<std::string> damage_told_;
+    uint64_t whole_slices_until_us_ = 0;  // a slice that the store does not take is not taken apart before
     // One after the other, so that the entries of an origin reach the log in their order. The first is under way.
     std::deque<std::shared_ptr<Merge>> merges_;
     uint64_t timer_ms_ = 0;  // wall time for which the timer is armed, 0 = not
