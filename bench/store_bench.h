@@ -62,6 +62,8 @@ public:
     GroupCommitter& operator=(const GroupCommitter&) = delete;
 
     void submit(int writer, Waiter& waiter);
+    // REQUIRES: nothing is under way.
+    uint64_t last_position() const { return position_ - 1; }
 
 private:
     void run();

@@ -299,9 +299,13 @@ private:
         }
         std::promise<Result<void>> ready;
         std::future<Result<void>> opened = ready.get_future();
-        node_ = node::Node::open({node_id_, node_limits(*settings_), cluster_ ? &cluster_->lane() : nullptr}, *store_,
-                                 clock_, random_, lanes, commit_lane_,
-                                 [&ready](Result<void> result) { ready.set_value(std::move(result)); });
+        node_ = node::Node::open(
+            {node_id_, node_limits(*settings_), cluster_ ? &cluster_->lane() : nullptr,
+             [](const std::string& text) {
+                 log_line(LogLevel::error, "the node goes on without some of its data", {{"error", text}});
+             }},
+            *store_, clock_, random_, lanes, commit_lane_,
+            [&ready](Result<void> result) { ready.set_value(std::move(result)); });
         if (!node_) return Error{"the cryptographic library does not start"};
         shared_->node = node_.get();
         shared_->store = store_.get();

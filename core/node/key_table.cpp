@@ -66,6 +66,7 @@ void KeyTable::recharge(KeySlot& slot) {
             if (*frames) slot.charged_bytes += frames_per_value * value_bytes;
         }
     }
+    slot.charged_bytes += slot.unread.size();
     bytes_ += slot.charged_bytes;
 }
 

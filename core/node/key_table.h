@@ -29,6 +29,7 @@ struct KeySlot {
     enum class Phase : uint8_t { loading, resident, corrupt };
     Phase phase = Phase::loading;
     std::string error;                           // when corrupt
+    std::string unread;                          // when corrupt: what the store gave (wire/unread_key.h), if it did
     std::vector<std::function<void()>> waiting;  // run in order once the phase is no longer `loading`
 
     size_t pins = 0;  // requests that wait for other keys and need this one to stay

@@ -203,6 +203,8 @@ struct NodeStatistics {
     uint64_t groups_committed = 0, entries_committed = 0, bytes_committed = 0;
     uint64_t keys_resident = 0, resident_bytes = 0, keys_loaded = 0, keys_evicted = 0;
     uint64_t checkpoints = 0, checkpoint_bytes = 0;
+    uint64_t unreadable_loads = 0;  // of keys that the store could not read, or gave in a form that is not understood
+    uint64_t keys_set_aside = 0;    // of the latter, those whose log entries were put away with their snapshot
     uint64_t states_built = 0;  // for clients; those who ask between two changes of a key share one
     uint64_t pending_entries = 0;
     bool writable = true;
@@ -214,6 +216,9 @@ struct NodeOptions {
     NodeLimits limits;
     // On which the node talks to replication. Null: a node alone, which does nothing for others.
     Lane* replication_lane = nullptr;
+    // Told, for people, about keys that the node cannot read or write while it goes on with the others. On a shard's
+    // lane; may be null.
+    std::function<void(const std::string& text)> damage = nullptr;
 };
 
 class ReplicationPort;

@@ -31,7 +31,7 @@ public:
             shards_.push_back(std::make_unique<ShardImpl>(
                 ShardImpl::Environment{i, *shard_lanes_[i], clock_, stamps_, store_, committer_, options_.limits,
                                        options_.limits.cache_bytes_max / shard_lanes_.size(),
-                                       options_.replication_lane != nullptr, covered_before_ms_}));
+                                       options_.replication_lane != nullptr, covered_before_ms_, options_.damage}));
         }
         // A node alone is every member there is, and holds every entry that it ever acknowledged.
         if (options_.replication_lane == nullptr) covered_before_ms_ = UINT64_MAX;
@@ -155,6 +155,8 @@ NodeStatistics NodeImpl::statistics() const {
         all.keys_evicted += one.evicted.load(std::memory_order_relaxed);
         all.checkpoints += one.checkpoints.load(std::memory_order_relaxed);
         all.checkpoint_bytes += one.checkpoint_bytes.load(std::memory_order_relaxed);
+        all.unreadable_loads += one.unreadable.load(std::memory_order_relaxed);
+        all.keys_set_aside += one.set_aside.load(std::memory_order_relaxed);
     }
     const Committer::Statistics commits = committer_.statistics();
     all.groups_committed = commits.groups;

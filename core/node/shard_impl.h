@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "node/node_clock.h"
 #include "node/outbox.h"
 #include "node/replication_port.h"
+#include "wire/unread_key.h"
 
 namespace meridian::node {
 
@@ -43,6 +45,7 @@ public:
         bool replicated = false;
         // Entries stamped before this wall time are held by every member of the cluster.
         const std::atomic<uint64_t>& covered_before_ms;
+        std::function<void(const std::string& text)> damage;  // NodeOptions
     };
     explicit ShardImpl(const Environment& environment);
 
@@ -61,8 +64,9 @@ public:
     void on_commit_failed(uint64_t durable, uint64_t unknown_through, uint64_t epoch) override;
 
     // Snapshots of these keys go to the store as soon as the log allows; `done` runs once, on this lane, with how many
-    // bytes were written. Keys that cannot be read are left out.
-    void checkpoint(std::vector<KeyName> names, std::function<void(size_t bytes)> done);
+    // keys were written. Of a key that this version cannot decode, what the store gave is written as it is
+    // (wire/unread_key.h), so that the log need not keep it; keys that the store cannot read are left out.
+    void checkpoint(std::vector<KeyName> names, std::function<void(size_t keys_written)> done);
     // The store says that the time of these keys has come: tells clients, renews the stored deadline, removes rows that
     // are past their guard. `done` as above.
     void handle_due(std::vector<KeyName> names, std::function<void(size_t keys_written)> done);
@@ -88,7 +92,7 @@ public:
 
     struct Statistics {
         std::atomic<uint64_t> accepted{0}, rejected{0}, refused{0}, loaded{0}, evicted{0}, checkpoints{0},
-            checkpoint_bytes{0}, states_built{0}, resident{0}, resident_bytes{0};
+            checkpoint_bytes{0}, states_built{0}, resident{0}, resident_bytes{0}, unreadable{0}, set_aside{0};
     };
     const Statistics& statistics() const { return statistics_; }
 
@@ -144,9 +148,11 @@ private:
     KeySlot& resident(std::string_view namespace_name, std::string_view key);
     void load(std::vector<KeyName> names);
     void load_more();
-    void on_loaded(const std::vector<KeyRecord>& records);
+    void on_loaded(std::vector<KeyRecord> records);
     void forget_if_unreadable(KeySlot& slot);
-    void restore(KeySlot& slot, const KeyRecord& record);
+    // The key of what the store has of it, by this version.
+    Result<crdt::Key> decode(const wire::UnreadKey& stored);
+    void restore(KeySlot& slot, KeyRecord record);
     void make_room();
     void arm_timer();
     void on_timer();
@@ -160,9 +166,14 @@ private:
     struct CheckpointRun;
     void next_checkpoint_slice(const std::shared_ptr<CheckpointRun>& run);
     void checkpoint_slice(const std::shared_ptr<CheckpointRun>& run, const std::vector<KeyName>& names);
-    void on_checkpointed(const std::shared_ptr<CheckpointRun>& run, const std::vector<SnapshotWrite>& written,
+    void write_next_part(const std::shared_ptr<CheckpointRun>& run);
+    void on_part_written(const std::shared_ptr<CheckpointRun>& run, std::vector<SnapshotWrite> part,
                          const std::string& error);
+    void on_slice_written(const std::shared_ptr<CheckpointRun>& run);
+    void on_written(const SnapshotWrite& write, const std::string& error);
     std::optional<SnapshotWrite> snapshot_of(KeySlot& slot);
+    std::optional<SnapshotWrite> unread_row_of(KeySlot& slot);
+    void tell_damage(const std::string& text);
 
     // shard_replicate.cpp
     void next_merge();
@@ -201,6 +212,8 @@ private:
     std::deque<KeyName> to_load_;  // waits for a free read of the store
     size_t loads_in_flight_ = 0;
     bool evicting_ = false;  // a checkpoint that makes room is under way
+    std::set<std::string> damage_told_;
+    uint64_t whole_slices_until_us_ = 0;  // a slice that the store does not take is not taken apart before
     // One after the other, so that the entries of an origin reach the log in their order. The first is under way.
     std::deque<std::shared_ptr<MergePart>> merges_;
     uint64_t timer_ms_ = 0;  // wall time for which the timer is armed, 0 = not

@@ -1,10 +1,12 @@
 // Keys in memory: loading, eviction, deadlines.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "node/shard_impl.h"
 #include "wire/key_codec.h"
 #include "wire/log_entry.h"
+#include "wire/unread_key.h"
 
 namespace meridian::node {
 
@@ -81,7 +83,7 @@ bool ShardImpl::gather(const std::shared_ptr<Gathering>& gathering) {
 
 // What could not be read once may be readable the next time.
 void ShardImpl::forget_if_unreadable(KeySlot& slot) {
-    if (slot.phase == KeySlot::Phase::corrupt && slot.pins == 0 && slot.waiting.empty()) table_.erase(slot);
+    if (slot.phase == KeySlot::Phase::corrupt && evictable(slot)) table_.erase(slot);
 }
 
 // REQUIRES: inside a task given to with_keys() for this key.
@@ -103,18 +105,18 @@ void ShardImpl::load_more() {
         }
         ++loads_in_flight_;
         env_.store.read_keys(std::move(names), [this](std::vector<KeyRecord> records) {
-            env_.lane.post([this, records = std::move(records)] { on_loaded(records); });
+            env_.lane.post([this, records = std::move(records)]() mutable { on_loaded(std::move(records)); });
         });
     }
 }
 
-void ShardImpl::on_loaded(const std::vector<KeyRecord>& records) {
+void ShardImpl::on_loaded(std::vector<KeyRecord> records) {
     --loads_in_flight_;
     load_more();
-    for (const KeyRecord& record : records) {
+    for (KeyRecord& record : records) {
         KeySlot* slot = table_.find(record.name.namespace_name, record.name.key);
         if (slot == nullptr || slot->phase != KeySlot::Phase::loading) continue;
-        restore(*slot, record);
+        restore(*slot, std::move(record));
         statistics_.loaded.fetch_add(1, std::memory_order_relaxed);
         for (Task& task : std::exchange(slot->waiting, {})) task();
     }
@@ -122,45 +124,58 @@ void ShardImpl::on_loaded(const std::vector<KeyRecord>& records) {
     publish_statistics();
 }
 
-void ShardImpl::restore(KeySlot& slot, const KeyRecord& record) {
-    slot.error = record.error;
+Result<crdt::Key> ShardImpl::decode(const wire::UnreadKey& stored) {
     crdt::Key key;
-    if (slot.error.empty() && record.snapshot) {
-        auto decoded = wire::decode_snapshot(*record.snapshot);
-        if (decoded) {
-            key = *std::move(decoded);
-        } else {
-            slot.error = decoded.error().message;
-        }
+    if (stored.snapshot) {
+        auto decoded = wire::decode_snapshot(*stored.snapshot);
+        if (!decoded) return decoded.error();
+        key = *std::move(decoded);
     }
-    for (const std::string& payload : record.tail) {
-        if (!slot.error.empty()) break;
+    for (const std::string& payload : stored.entries) {
         const auto bytes = wire::key_delta_of_log_entry(payload);
-        if (!bytes) {
-            slot.error = bytes.error().message;
-            break;
-        }
+        if (!bytes) return bytes.error();
         const auto delta = wire::decode_key_delta(*bytes);
-        if (!delta) {
-            slot.error = delta.error().message;
-            break;
-        }
+        if (!delta) return delta.error();
         // What joining tells clients is of no interest: whoever subscribes is sent the whole state.
         key.join(*delta, {time_ms(), env_.stamps});
     }
-    // Those who were here before the key left the memory have still to be told what expired since.
-    if (!record.tail.empty()) key.assume_shown();
+    return key;
+}
+
+void ShardImpl::restore(KeySlot& slot, KeyRecord record) {
+    wire::UnreadKey stored;
+    slot.error = std::move(record.error);
+    slot.snapshot_position = record.snapshot_position;
+    slot.ticket = std::max(record.snapshot_position, record.tail_position);
+    const bool has_tail = !record.tail.empty();
+    const bool was_unread = record.snapshot && wire::is_unread_key(*record.snapshot);
+    auto unread = was_unread ? wire::decode_unread_key(*record.snapshot) : Result<wire::UnreadKey>(Error{});
+    if (unread) {
+        stored = *std::move(unread);
+    } else {
+        stored.snapshot = std::move(record.snapshot);
+    }
+    std::move(record.tail.begin(), record.tail.end(), std::back_inserter(stored.entries));
+    if (slot.error.empty()) {
+        auto key = decode(stored);
+        if (key) {
+            slot.key = *std::move(key);
+        } else {
+            slot.error = key.error().message;
+            slot.unread = wire::encode_unread_key(stored);
+        }
+    }
     if (!slot.error.empty()) {
+        statistics_.unreadable.fetch_add(1, std::memory_order_relaxed);
         slot.error =
             "key '" + slot.name.key + "' of namespace '" + slot.name.namespace_name + "' cannot be read: " + slot.error;
         slot.phase = KeySlot::Phase::corrupt;
         table_.recharge(slot);
         return;
     }
-    slot.key = std::move(key);
+    // Those who were here before the key left the memory have still to be told what expired since.
+    if (has_tail || was_unread) slot.key.assume_shown();
     slot.phase = KeySlot::Phase::resident;
-    slot.snapshot_position = record.snapshot_position;
-    slot.ticket = std::max(record.snapshot_position, record.tail_position);
     table_.changed(slot);
     arm_timer();
 }

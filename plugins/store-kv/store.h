@@ -112,6 +112,7 @@ private:
     void write_jobs(std::vector<CommitJob>& jobs);
     void apply(const AppendOutcome& outcome, const std::vector<PendingRecord*>& records);
     void finish(CommitJob& job, meridian_status status, const std::string& message);
+    void say_no_space(const std::string& message);
 
     // store_read.cpp
     size_t read_chunk(const std::vector<std::string>& names, size_t begin, size_t end, const abi::KeyRecordSink& sink);
@@ -192,6 +193,7 @@ private:
     std::vector<CommitJob> commit_queue_;  // guarded by commit_mutex_, like the next two
     uint64_t commit_queue_bytes_ = 0;
     bool commit_stopping_ = false;
+    uint64_t no_space_said_us_ = 0;  // of the writer thread: when it was logged that there is none; 0 = never
     std::thread writer_thread_;
 
     std::mutex upkeep_mutex_;

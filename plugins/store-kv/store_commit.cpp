@@ -3,6 +3,11 @@
 #include "store.h"
 
 namespace meridian::store_kv {
+namespace {
+
+constexpr uint64_t no_space_said_interval_us = 60'000'000;
+
+}  // namespace
 
 meridian_status KvStore::commit(const meridian_commit_group& group, abi::StatusSink sink) {
     if (group.entry_count == 0 && group.metadata_count == 0) return MERIDIAN_INVALID;
@@ -120,6 +125,7 @@ void KvStore::write_jobs(std::vector<CommitJob>& jobs) {
             }
         } else if (outcome.status == Status::not_written) {
             status = MERIDIAN_NO_SPACE;
+            say_no_space(message);
             wake_upkeep();
         } else {
             status = outcome.written ? MERIDIAN_OUTCOME_UNKNOWN : MERIDIAN_READ_ONLY;
@@ -127,6 +133,14 @@ void KvStore::write_jobs(std::vector<CommitJob>& jobs) {
         }
         for (size_t i = 0; i < outcome.count; ++i) finish(jobs[begin++], status, message);
     }
+}
+
+// Every group is refused for the same reason until there is space.
+void KvStore::say_no_space(const std::string& message) {
+    const uint64_t now_us = host_.monotonic_us();
+    if (no_space_said_us_ != 0 && now_us - no_space_said_us_ < no_space_said_interval_us) return;
+    no_space_said_us_ = now_us;
+    host_.log(MERIDIAN_LOG_WARNING, message + "; writes that need the space are refused until there is some");
 }
 
 void KvStore::apply(const AppendOutcome& outcome, const std::vector<PendingRecord*>& records) {

@@ -84,7 +84,8 @@ meridian_status KvStore::scan_due(uint64_t until_ms, uint64_t count_max, abi::Na
             size_t found = 0;
             const auto visit = [&](uint64_t deadline_ms, std::string_view name) {
                 {
-                    // A key with newer entries has its deadline from them.
+                    // A key with newer entries has its deadline from them. One that a checkpoint takes meanwhile may
+                    // be given with an older one; who is given a key looks at the key.
                     const std::lock_guard lock(state_mutex_);
                     if (index_.find(name) != nullptr) return true;
                 }
@@ -161,6 +162,8 @@ meridian_status KvStore::scan_metadata(std::string_view prefix, std::string_view
         [this, sink, prefix = std::string(prefix), after = std::string(after), count](bool cancelled) {
             if (cancelled) return sink.done(MERIDIAN_CANCELLED);
             std::map<std::string, std::string, std::less<>> found;
+            // Deleted ones too: when the database is looked at they may be gone from the index, and still be there.
+            std::set<std::string, std::less<>> pending;
             std::string error = "out of memory while listing metadata";
             abi::guarded(nullptr, [&]() -> meridian_status {
                 {
@@ -168,7 +171,9 @@ meridian_status KvStore::scan_metadata(std::string_view prefix, std::string_view
                     for (auto at = index_.metadata().lower_bound(std::max(prefix, after));
                          at != index_.metadata().end(); ++at) {
                         if (!starts_with(at->first, prefix) || found.size() == count) break;
-                        if (at->first > after && at->second.value) found.emplace(at->first, *at->second.value);
+                        if (at->first <= after) continue;
+                        pending.insert(at->first);
+                        if (at->second.value) found.emplace(at->first, *at->second.value);
                     }
                 }
                 const auto database = database_->read();
@@ -179,10 +184,7 @@ meridian_status KvStore::scan_metadata(std::string_view prefix, std::string_view
                 size_t taken = 0;
                 const auto scanned =
                     database->metadata_after(prefix, after, [&](std::string_view name, std::string_view value) {
-                        {
-                            const std::lock_guard lock(state_mutex_);
-                            if (index_.metadata().find(name) != index_.metadata().end()) return true;
-                        }
+                        if (pending.count(name) != 0) return true;
                         found.try_emplace(std::string(name), value);
                         return ++taken < count;
                     });

@@ -45,6 +45,9 @@ void add_node(Page& page, const EdgeShared& shared) {
                  node.states_built);
     page.counter("checkpoints_total", "Snapshots of keys written", node.checkpoints);
     page.counter("checkpoint_bytes_total", "Bytes of those snapshots", node.checkpoint_bytes);
+    page.counter("unreadable_loads_total", "Loads of keys that could not be read", node.unreadable_loads);
+    page.counter("keys_set_aside_total", "Keys that were not understood, whose log entries went to their snapshot",
+                 node.keys_set_aside);
 }
 
 void add_store(Page& page, const EdgeShared& shared) {

@@ -27,8 +27,9 @@ void Harness::open() {
         lanes.push_back(lanes_.back());
     }
     std::optional<std::string> opened;
-    node = Node::open({node_id_, limits, replicated_ ? &world.make_lane() : nullptr}, *store, world, world, lanes,
-                      world.make_lane(),
+    node = Node::open({node_id_, limits, replicated_ ? &world.make_lane() : nullptr,
+                       [this](const std::string& text) { damage.push_back(text); }},
+                      *store, world, world, lanes, world.make_lane(),
                       [&](const Result<void>& result) { opened = result ? "" : result.error().message; });
     CPPUNIT_ASSERT(world.run_until([&] { return opened.has_value(); }));
     CPPUNIT_ASSERT_EQUAL(std::string(), *opened);

@@ -55,6 +55,7 @@ public:
     std::unique_ptr<simulation::SimulatedStore> store;
     std::unique_ptr<Node> node;
     std::vector<Seen> seen;
+    std::vector<std::string> damage;  // what the node said of it
     // seen.size() at the completion of each write, in order of completion.
     std::vector<size_t> seen_at_completion;
 

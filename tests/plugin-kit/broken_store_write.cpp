@@ -44,7 +44,12 @@ meridian_status BrokenStore::commit(const meridian_commit_group& group, abi::Sta
 }
 
 void BrokenStore::run_commit(Commit& commit, bool cancelled) {
-    if (cancelled && defect_.is("cancels-commits-at-stop")) return commit.sink.done(MERIDIAN_CANCELLED);
+    if (defect_.is("cancels-commits-at-stop")) {
+        if (cancelled) return commit.sink.done(MERIDIAN_CANCELLED);
+        // So that commits are outstanding then, however fast the machine is.
+        constexpr uint64_t held_commit = 100;
+        while (commits_run_ == held_commit && !stopping_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     if (commit.borrowed) {
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
         commit.record.metadata.front().value = std::string(abi::view(*commit.borrowed));

@@ -156,6 +156,8 @@ public:
         refused({BROKEN_PLAIN_PATH, "--kills", "5"}, "go with --power-loss");
         refused({BROKEN_PLAIN_PATH, "--timeout", "0"}, "expected a number from 1");
         refused({BROKEN_PLAIN_PATH, "--frob"}, "unknown option");
+        refused({BROKEN_PLAIN_PATH, "--config", "nonsense=1"}, "--config nonsense: ");
+        refused({BROKEN_VOLATILE_PATH, "--power-loss"}, "MERIDIAN_STORE_VOLATILE");
     }
 };
 

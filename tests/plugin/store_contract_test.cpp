@@ -24,6 +24,7 @@ class StoreContractTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(long_names_keep_their_order);
     CPPUNIT_TEST(metadata_is_written_with_its_group_and_survives);
     CPPUNIT_TEST(metadata_is_listed_by_prefix_in_pages);
+    CPPUNIT_TEST(metadata_that_moves_to_the_database_is_listed_as_it_is);
     CPPUNIT_TEST(metadata_alone_does_not_keep_old_segments);
     CPPUNIT_TEST(many_deleted_keys_leave_nothing_behind);
     CPPUNIT_TEST(a_full_log_refuses_and_recovers_when_segments_can_go);
@@ -234,6 +235,30 @@ public:
         CPPUNIT_ASSERT((store.scan_metadata("i/") ==
                         Values{{"i/1", "vi/1"}, {"i/3", "changed"}, {"i/4", "vi/4"}, {"i/5", "new"}}));
         CPPUNIT_ASSERT((store.scan_metadata("i/", "i/1", 2) == Values{{"i/3", "changed"}, {"i/4", "vi/4"}}));
+    }
+
+    // What a checkpoint moves while a list is made is neither missed nor given as it was before.
+    void metadata_that_moves_to_the_database_is_listed_as_it_is() {
+        auto store = open();
+        node::CommitGroup group;
+        for (int i = 0; i < 500; ++i) group.metadata.push_back({"m/" + std::to_string(1000 + i), "value"});
+        CPPUNIT_ASSERT(store.commit(group).status == node::CommitStatus::durable);
+        const uint64_t position = store.put("room", "key", "entry");
+        for (int round = 0; round < 150; ++round) {
+            store.commit_metadata("m/removed", "there");
+            store.commit_metadata("m/set", std::to_string(round));
+            CPPUNIT_ASSERT_EQUAL(std::string(), store.snapshot("room", "key", position, "state"));
+            store.commit_metadata("m/removed", std::nullopt);
+            store.commit_metadata("m/set", std::to_string(round) + " again");
+            Awaited<std::string> written;
+            store->checkpoint({{{"room", "key"}, position, 0, "state"}}, written.completion());
+            do {
+                const auto listed = store.scan_metadata("m/");
+                CPPUNIT_ASSERT_EQUAL(size_t{501}, listed.size());
+                CPPUNIT_ASSERT_EQUAL(std::string("m/set"), listed.back().first);
+                CPPUNIT_ASSERT_EQUAL(std::to_string(round) + " again", listed.back().second);
+            } while (written.count() == 0);
+        }
     }
 
     void metadata_alone_does_not_keep_old_segments() {

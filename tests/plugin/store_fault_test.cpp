@@ -147,6 +147,12 @@ public:
         CPPUNIT_ASSERT(result.status == CommitStatus::not_committed);
         CPPUNIT_ASSERT(result.message.find("No space left on device") != std::string::npos);
         CPPUNIT_ASSERT(!store->usage().failed);
+        const std::string said = host_.warnings();
+        CPPUNIT_ASSERT_MESSAGE(
+            said, said.find(result.message + "; writes that need the space are refused until") != std::string::npos);
+        // Once, not for each group.
+        store.commit({{entry(store.next_position(), "room", "a", std::string(5000, 'x'))}, {}});
+        CPPUNIT_ASSERT_EQUAL(said, host_.warnings());
         const size_t before = store.read("room", "a").tail.size();
         files_.fail("allocate", 0, 0);
         store.put("room", "a", std::string(5000, 'y'));

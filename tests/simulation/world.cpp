@@ -207,6 +207,9 @@ void SimulatedStore::checkpoint(std::vector<node::SnapshotWrite> snapshots,
             return completion("simulated failure");
         }
         for (const node::SnapshotWrite& write : snapshots) {
+            if (unwritable_.count(write.name) != 0) return completion("simulated failure of a key");
+        }
+        for (const node::SnapshotWrite& write : snapshots) {
             Disk::Row& row = disk_.rows[write.name];
             if (row.position > write.position) continue;
             row = {write.position, write.deadline_ms, write.state};

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -128,6 +129,8 @@ public:
     void fail_next_checkpoints(uint64_t count) { failing_checkpoints_ = count; }
     // How many of those are still to come.
     uint64_t failing_checkpoints() const { return failing_checkpoints_; }
+    // Checkpoints with one of these keys fail and write nothing.
+    void fail_checkpoints_of(std::set<node::KeyName> names) { unwritable_ = std::move(names); }
     // Reads of keys and checkpoints are taken and not answered until it is called with false.
     void stall(bool on);
     void set_log_bytes_available(uint64_t bytes) { log_bytes_available_ = bytes; }
@@ -174,6 +177,7 @@ private:
     bool failed_ = false;
     bool fail_metadata_read_ = false;
     uint64_t failing_checkpoints_ = 0;
+    std::set<node::KeyName> unwritable_;
     bool stalled_ = false;
     std::vector<Task> stalled_tasks_;
     uint64_t commits_ = 0;

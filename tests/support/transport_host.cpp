@@ -56,10 +56,7 @@ TransportHost::TransportHost() {
         });
     };
     table_.timer = [](void* context, uint64_t delay_us, void (*callback)(void*), void* cookie) {
-        TransportHost& host = host_of(context);
-        const std::lock_guard lock(host.mutex_);
-        host.timers_.emplace(monotonic_us() + delay_us, Timer{callback, cookie});
-        host.changed_.notify_all();
+        host_of(context).timers_.add(delay_us, callback, cookie);
     };
     table_.get_extension = [](void*, const char*) -> const void* { return nullptr; };
 
@@ -91,16 +88,6 @@ TransportHost::TransportHost() {
         host_of(context).note("down", [&](Seen& seen) { seen.downs.push_back(text(reason)); });
     };
     sink_.writable = [](void* context) { host_of(context).note("writable", [](Seen& seen) { ++seen.writables; }); };
-    thread_ = std::thread([this] { run_timers(); });
-}
-
-TransportHost::~TransportHost() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-        changed_.notify_all();
-    }
-    thread_.join();
 }
 
 uint64_t TransportHost::monotonic_us() {
@@ -142,27 +129,6 @@ meridian_publish_sink TransportHost::publish_sink(uint64_t id) {
         });
     };
     return sink;
-}
-
-void TransportHost::run_timers() {
-    std::unique_lock lock(mutex_);
-    while (!stopping_) {
-        if (timers_.empty()) {
-            changed_.wait(lock);
-            continue;
-        }
-        const auto first = timers_.begin();
-        const uint64_t now = monotonic_us();
-        if (first->first > now) {
-            changed_.wait_for(lock, std::chrono::microseconds(first->first - now));
-            continue;
-        }
-        const Timer timer = first->second;
-        timers_.erase(first);
-        lock.unlock();
-        timer.callback(timer.cookie);
-        lock.lock();
-    }
 }
 
 TransportInstance::TransportInstance(const plugin::LoadedPlugin& plugin, TransportHost& host,

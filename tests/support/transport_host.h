@@ -11,9 +11,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
+#include "plugin-test/host_timers.h"
 #include "plugin/loader.h"
 
 namespace meridian::test {
@@ -54,7 +54,6 @@ struct Seen {
 class TransportHost {
 public:
     TransportHost();
-    ~TransportHost();
     TransportHost(const TransportHost&) = delete;
     TransportHost& operator=(const TransportHost&) = delete;
 
@@ -81,13 +80,8 @@ private:
         TransportHost* host;
         uint64_t id;
     };
-    struct Timer {
-        void (*callback)(void*);
-        void* cookie;
-    };
 
     void note(std::string call, const std::function<void(Seen&)>& change);
-    void run_timers();
 
     meridian_host table_{};
     meridian_transport_sink sink_{};
@@ -96,9 +90,7 @@ private:
     std::function<meridian_status(const Delivery&)> answer_;
     Seen seen_;
     std::atomic<uint64_t> advance_us_{0};
-    std::multimap<uint64_t, Timer> timers_;  // by real time
-    bool stopping_ = false;
-    std::thread thread_;
+    plugin_test::HostTimers timers_;
 };
 
 // One connection or peer as the plug-in shows it.

@@ -52,6 +52,11 @@ void keep_call(std::shared_ptr<Call> call) {
     kept().calls.push_back(std::move(call));
 }
 
+bool Call::has_stopped() const {
+    const std::lock_guard lock(mutex_);
+    return stopped_ && *stopped_;
+}
+
 void Call::submit(const std::function<meridian_status()>& function, std::shared_ptr<const std::atomic<bool>> stopped) {
     doing("submitting " + function_);
     {
@@ -137,10 +142,10 @@ std::string completed_though_refused(const Call& call) {
     return "the submit returned " + status_name(call.submitted()) + ", but its sink was called";
 }
 
-void require_all_completed(const std::string& when) {
+void require_completed_by_stop() {
     for (const auto& call : all_calls()) {
-        if (call->submitted() != MERIDIAN_OK) continue;
-        require(call->is_done(), call->function() + " was accepted, and has not completed " + when);
+        if (call->submitted() != MERIDIAN_OK || !call->has_stopped()) continue;
+        require(call->is_done(), call->function() + " was accepted, and has not completed when stop has returned");
     }
 }
 

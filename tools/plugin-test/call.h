@@ -43,6 +43,8 @@ public:
     meridian_status submitted() const { return submitted_; }
     SinkFaults faults() const;
     bool is_done() const;
+    // Whether `stop` of its instance has returned.
+    bool has_stopped() const;
     // Overwrites what the store was given: it was borrowed until the submit returned.
     virtual void scribble() {}
 
@@ -87,8 +89,8 @@ std::string completed_inside_submit(const Call& call);
 std::string completed_on_host_thread(const Call& call);
 std::string completed_other_than_once(const Call& call);  // or never, if it was accepted
 std::string completed_though_refused(const Call& call);
-// The check fails if an accepted call is not done.
-void require_all_completed(const std::string& when);
+// The check fails if an accepted call of an instance that has stopped is not done.
+void require_completed_by_stop();
 
 // Every call that this process has submitted.
 std::vector<std::shared_ptr<Call>> all_calls();

@@ -37,7 +37,7 @@ void stop_completes_what_is_outstanding(Fixture& fixture) {
     auto store = fixture.open();
     submit_load(store, 300);
     store.stop();
-    require_all_completed("when stop has returned");
+    require_completed_by_stop();
     // Others may have been cancelled only after the deadline, which was ten seconds away.
     store.close();
 }
@@ -49,7 +49,7 @@ void stop_carries_out_accepted_commits(Fixture& fixture) {
         auto store = fixture.open(fixture.new_place());
         const auto load = submit_load(store, 200);
         store.stop(timeout_us);
-        require_all_completed("when stop has returned");
+        require_completed_by_stop();
         require_commits_carried_out(load);
     }
     if (fixture.has(MERIDIAN_STORE_VOLATILE)) return;
@@ -101,7 +101,7 @@ void calls_may_come_while_it_stops(Fixture& fixture) {
     stop = true;
     for (std::thread& thread : threads) thread.join();
     // A call that was accepted at the last moment has completed before stop returned.
-    require_all_completed("when stop has returned");
+    require_completed_by_stop();
     for (const auto& call : all_calls()) {
         const auto status = call->submitted();
         require(status == MERIDIAN_OK || status == MERIDIAN_CANCELLED || status == MERIDIAN_BUSY,

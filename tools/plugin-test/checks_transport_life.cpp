@@ -169,9 +169,9 @@ void stop_ends_what_is_outstanding(Fixture& fixture) {
             pair.a.submit_request(target, control(unique_bytes()), monotonic_us() + 3'600'000'000);
     }
     pair.a.stop(100'000);
-    require_all_completed("when stop has returned");
+    require_completed_by_stop();
     pair.b.stop(0);
-    require_all_completed("when stop has returned");
+    require_completed_by_stop();
 }
 
 void a_stopped_transport_refuses_calls(Fixture& fixture) {
@@ -222,7 +222,7 @@ void pairs_may_be_called_while_they_stop(Fixture& fixture) {
     wait_for_calls();
     stop = true;
     for (std::thread& thread : threads) thread.join();
-    require_all_completed("when stop has returned");
+    require_completed_by_stop();
     for (const auto& call : all_calls()) {
         const auto status = call->submitted();
         require(status == MERIDIAN_OK || status == MERIDIAN_CANCELLED || status == MERIDIAN_BUSY ||

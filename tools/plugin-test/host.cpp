@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace meridian::plugin_test {
 namespace {
@@ -90,21 +91,12 @@ Host::Host() {
     table_.timer = [](void* context, uint64_t delay_us, void (*callback)(void*), void* cookie) {
         auto& host = *static_cast<Host*>(context);
         host.note("timer", callback == nullptr ? "timer: no callback" : "");
-        if (callback == nullptr) return;
-        const std::lock_guard lock(host.mutex_);
-        if (host.stopping_) return;
-        host.timers_.emplace(monotonic_us() + delay_us, Timer{callback, cookie});
-        if (!host.thread_.joinable()) host.thread_ = std::thread([&host] { host.run_timers(); });
-        host.wake_.notify_all();
+        if (callback != nullptr) host.timers_.add(delay_us, callback, cookie);
     };
     table_.get_extension = [](void* context, const char* name) -> const void* {
         static_cast<Host*>(context)->note("get_extension", name == nullptr ? "get_extension: no name" : "");
         return nullptr;
     };
-}
-
-Host::~Host() {
-    stop_timers();
 }
 
 void Host::note(const char* call, const std::string& wrong) {
@@ -114,37 +106,6 @@ void Host::note(const char* call, const std::string& wrong) {
     const std::lock_guard lock(mutex_);
     if (!wrong.empty()) misuse_.push_back(wrong);
     if (late) late_calls_.emplace_back(call);
-}
-
-void Host::run_timers() {
-    on_host_thread() = true;
-    std::unique_lock lock(mutex_);
-    while (!stopping_) {
-        if (timers_.empty()) {
-            wake_.wait(lock);
-            continue;
-        }
-        const auto first = timers_.begin();
-        const uint64_t now = monotonic_us();
-        if (first->first > now) {
-            wake_.wait_for(lock, std::chrono::microseconds(first->first - now));
-            continue;
-        }
-        const Timer timer = first->second;
-        timers_.erase(first);
-        lock.unlock();
-        timer.callback(timer.cookie);
-        lock.lock();
-    }
-}
-
-void Host::stop_timers() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-        wake_.notify_all();
-    }
-    if (thread_.joinable()) thread_.join();
 }
 
 std::vector<std::string> Host::misuse() const {

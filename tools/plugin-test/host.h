@@ -6,13 +6,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
-#include <map>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "host_timers.h"
 #include "meridian/plugin.h"
 
 namespace meridian::plugin_test {
@@ -31,14 +29,13 @@ public:
     enum class Phase { open, stopped, destroying, destroyed };
 
     Host();
-    ~Host();
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
 
     const meridian_host* table() const { return &table_; }
     void enter(Phase phase) { phase_ = phase; }
     // No timer callback runs after this returns.
-    void stop_timers();
+    void stop_timers() { timers_.stop(); }
 
     // What was wrong with the calls of the plug-in: names of metrics, levels, empty pointers.
     std::vector<std::string> misuse() const;
@@ -47,22 +44,13 @@ public:
 
 private:
     void note(const char* call, const std::string& wrong = {});
-    void run_timers();
-
-    struct Timer {
-        void (*callback)(void*);
-        void* cookie;
-    };
 
     meridian_host table_{};
     std::atomic<Phase> phase_{Phase::open};
     mutable std::mutex mutex_;
-    std::condition_variable wake_;
-    std::multimap<uint64_t, Timer> timers_;  // guarded by mutex_, like the next four
-    bool stopping_ = false;
-    std::vector<std::string> misuse_;
+    std::vector<std::string> misuse_;  // guarded by mutex_, like the next
     std::vector<std::string> late_calls_;
-    std::thread thread_;  // started by the first timer
+    HostTimers timers_{[] { on_host_thread() = true; }};
 };
 
 }  // namespace meridian::plugin_test

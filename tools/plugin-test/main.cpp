@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "check.h"
+#include "fixture.h"
 #include "host.h"
 #include "plugin/loader.h"
 #include "power_loss/power_loss.h"
@@ -62,6 +63,19 @@ Result<std::vector<Check>> chosen_checks(const Arguments& arguments, uint32_t ki
     return checks;
 }
 
+// What is wrong with the options, as far as the plug-in must be loaded to know: that is done in another process. Empty:
+// nothing, or the plug-in cannot be loaded, which the first check says.
+std::string wrong_options(const RunOptions& options, bool power_loss) {
+    static constexpr const char* option = "--";
+    const Check kept = {"", [](Fixture& fixture) {
+                            require(!fixture.has(MERIDIAN_STORE_VOLATILE),
+                                    "--power-loss: it keeps nothing (MERIDIAN_STORE_VOLATILE)");
+                        }};
+    const Check configured = {"", [](Fixture& fixture) { fixture.values_at(fixture.new_place()); }};
+    const CheckResult result = run_check(power_loss ? kept : configured, options);
+    return result.outcome == Outcome::failed && result.detail.rfind(option, 0) == 0 ? result.detail : "";
+}
+
 int run_checks(const std::vector<Check>& checks, const RunOptions& options) {
     // Flushed before each fork, or the children would have a copy of what is buffered.
     std::cout << "TAP version 13\n1.." << checks.size() << "\n" << std::flush;
@@ -107,6 +121,7 @@ int run(const Arguments& arguments) {
     if (arguments.action == Arguments::Action::list) return list(options.kind);
     if (arguments.action == Arguments::Action::power_loss) {
         if (options.kind != MERIDIAN_KIND_STORE) return fail(arguments.file + ": --power-loss is for stores");
+        if (const std::string wrong = wrong_options(options, true); !wrong.empty()) return fail(wrong);
         PowerLossOptions power_loss;
         power_loss.plugin_path = options.plugin_path;
         power_loss.config = arguments.configuration;
@@ -116,6 +131,7 @@ int run(const Arguments& arguments) {
     }
     const auto checks = chosen_checks(arguments, options.kind);
     if (!checks) return fail(checks.error().message);
+    if (const std::string wrong = wrong_options(options, false); !wrong.empty()) return fail(wrong);
     return run_checks(*checks, options);
 }
 

@@ -31,6 +31,7 @@ Borrowed& keep(TypedCall& call, std::vector<std::string> texts) {
 struct Submitted {
     std::mutex mutex;
     std::set<size_t> hashes;
+    std::set<size_t> requested;
 };
 Submitted& submitted() {
     static auto* value = new Submitted;  // never freed: deliveries may come until the process ends
@@ -41,9 +42,10 @@ size_t hash_of(const Message& message) {
                                     std::to_string(message.namespace_name.size()) + "/" + message.namespace_name +
                                     message.bytes);
 }
-void note_submitted(const Message& message) {
+void note_submitted(const Message& message, bool as_request = false) {
     const std::lock_guard lock(submitted().mutex);
     submitted().hashes.insert(hash_of(message));
+    if (as_request) submitted().requested.insert(hash_of(message));
 }
 
 void keep_inbox(std::shared_ptr<Inbox> inbox) {
@@ -112,6 +114,8 @@ meridian_status Inbox::deliver(void* context, uint32_t channel, meridian_bytes n
     Delivery delivery{{channel, text_of(namespace_name), text_of(bytes)}, text_of(source), reply_id, MERIDIAN_OK};
     if (event.inbox.answer_) delivery.answer = event.inbox.answer_(delivery);
     const meridian_status answer = delivery.answer;
+    if (answer == MERIDIAN_OK && reply_id != 0 && !Transport::was_requested(delivery.message))
+        event.inbox.unasked_.push_back(reply_id);
     if (!event.inbox.forgets_) event.inbox.deliveries_.push_back(std::move(delivery));
     return answer;
 }
@@ -119,6 +123,21 @@ meridian_status Inbox::deliver(void* context, uint32_t channel, meridian_bytes n
 void Inbox::answer_with(std::function<meridian_status(const Delivery&)> answer) {
     const std::lock_guard lock(mutex_);
     answer_ = std::move(answer);
+}
+
+std::optional<uint64_t> Inbox::next_unasked() {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return unasked_ended_ || !unasked_.empty(); });
+    if (unasked_ended_) return std::nullopt;
+    const uint64_t reply_id = unasked_.front();
+    unasked_.pop_front();
+    return reply_id;
+}
+
+void Inbox::end_unasked() {
+    const std::lock_guard lock(mutex_);
+    unasked_ended_ = true;
+    wake_.notify_all();
 }
 
 std::vector<Delivery> Inbox::deliveries() const {
@@ -196,6 +215,7 @@ Transport::Transport(Transport&& other) noexcept
       node_name_(other.node_name_),
       stopped_(other.stopped_),
       inbox_(other.inbox_),
+      answerer_(std::move(other.answerer_)),
       is_stopped_(other.is_stopped_) {}
 
 Transport& Transport::operator=(Transport&& other) noexcept {
@@ -208,6 +228,7 @@ Transport& Transport::operator=(Transport&& other) noexcept {
     node_name_ = other.node_name_;
     stopped_ = other.stopped_;
     inbox_ = other.inbox_;
+    answerer_ = std::move(other.answerer_);
     is_stopped_ = other.is_stopped_;
     return *this;
 }
@@ -228,6 +249,8 @@ FailedOpen Transport::try_start(uint32_t node_size, uint32_t sink_size) {
     std::memset(static_cast<void*>(&node), 0x23, sizeof node);
     require(std::memchr(text, '\0', sizeof text) != nullptr, "the text of a failed start is not terminated by NUL");
     out.text = text;
+    if (out.status == MERIDIAN_OK && functions().reply != nullptr)
+        answerer_ = std::make_unique<Answerer>(functions(), instance_, inbox_);
     return out;
 }
 
@@ -239,6 +262,7 @@ void Transport::start() {
 void Transport::stop(uint64_t timeout_us) {
     if (is_stopped_ || instance_ == nullptr) return;
     is_stopped_ = true;
+    answerer_.reset();
     doing("calling stop");
     descriptor_->stop(instance_, monotonic_us() + timeout_us);
     *stopped_ = true;
@@ -286,7 +310,7 @@ std::shared_ptr<PublishCall> Transport::submit_send(const std::string& target, c
 std::shared_ptr<ReplyCall> Transport::submit_request(const std::string& target, Message message, uint64_t deadline_us,
                                                      uint64_t* request_id, Manner manner) {
     static std::atomic<uint64_t> next_id{1};
-    note_submitted(message);
+    note_submitted(message, true);
     auto call = make_reply_call("request");
     const auto& inputs = keep(*call, {target, std::move(message.bytes)});
     const uint64_t id = next_id.fetch_add(1);
@@ -349,6 +373,11 @@ FailedOpen Transport::reconfigure(const std::vector<std::pair<std::string, std::
 bool Transport::was_submitted(const Message& message) {
     const std::lock_guard lock(submitted().mutex);
     return submitted().hashes.count(hash_of(message)) != 0;
+}
+
+bool Transport::was_requested(const Message& message) {
+    const std::lock_guard lock(submitted().mutex);
+    return submitted().requested.count(hash_of(message)) != 0;
 }
 
 }  // namespace meridian::plugin_test

@@ -5,14 +5,17 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "answerer.h"
 #include "call.h"
 #include "host.h"
 #include "store.h"
@@ -54,6 +57,11 @@ public:
     // How it broke the rules for callbacks: each a sentence.
     std::vector<std::string> faults() const;
 
+    // The reply_id of a message that was taken and that nobody sent as a request; waits for one. None: end_unasked()
+    // was called. For Answerer.
+    std::optional<uint64_t> next_unasked();
+    void end_unasked();
+
     // Until the condition holds, which is tried after every call; false if it does not within `timeout_ms`.
     bool wait_for(const std::function<bool()>& condition, uint64_t timeout_ms) const;
     // The same for as long as the check may take; `what` is said if it takes longer.
@@ -74,6 +82,8 @@ private:
     std::vector<std::string> downs_;
     std::map<uint32_t, uint64_t> gaps_;
     uint64_t writables_ = 0;
+    std::deque<uint64_t> unasked_;
+    bool unasked_ended_ = false;
     std::vector<std::string> faults_;
 };
 
@@ -107,7 +117,8 @@ public:
                          uint32_t sink_size = sizeof(meridian_transport_sink));
     // The check fails if the transport does not start.
     void start();
-    void stop(uint64_t timeout_us = 10'000'000);
+    // Nothing that a transport has begun need be waited for.
+    void stop(uint64_t timeout_us = 2'000'000);
     // Stops if that has not been done, and destroys.
     void close();
 
@@ -128,6 +139,8 @@ public:
 
     // Every message that any transport of this process was given.
     static bool was_submitted(const Message& message);
+    // Whether such a message was given to `request`.
+    static bool was_requested(const Message& message);
 
 private:
     const meridian_plugin_descriptor* descriptor_;
@@ -137,6 +150,7 @@ private:
     std::string node_name_;
     std::shared_ptr<std::atomic<bool>> stopped_ = std::make_shared<std::atomic<bool>>(false);
     std::shared_ptr<Inbox> inbox_;
+    std::unique_ptr<Answerer> answerer_;  // while it is started
     bool is_stopped_ = false;
 };
 

@@ -514,8 +514,10 @@ typedef struct meridian_publish_sink {
     uint32_t struct_size;
     uint32_t reserved;
     void* context;
-    /* [completion] The backend, or every peer, has taken it or will not. receivers is meaningful with
-     * MERIDIAN_TRANSPORT_RECEIVER_COUNT. */
+    /* [completion] The backend, or every peer, has taken it or will not. MERIDIAN_UNAVAILABLE or MERIDIAN_TIMEOUT: the
+     * transport knows of nobody who has; MERIDIAN_OK promises nothing. receivers is meaningful with
+     * MERIDIAN_TRANSPORT_RECEIVER_COUNT, and 0 where the status is not MERIDIAN_OK; whether the sender counts is up to
+     * the transport. */
     void (*done)(void* context, meridian_status status, meridian_bytes message, uint64_t receivers);
 } meridian_publish_sink;
 
