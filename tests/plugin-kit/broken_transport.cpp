@@ -188,7 +188,7 @@ meridian_status BrokenTransport::submit(Outgoing outgoing) {
 }
 
 void BrokenTransport::send_all() {
-    // So that something is queued when the defect is to show.
+    // So that something is queued when the defect is to show, however slowly it is submitted.
     const bool is_slow = is("never-busy") || is("no-writable") || is("loses-calls-at-stop");
     std::unique_lock lock(mutex_);
     if (!is_reachable_ && !is("silent-when-unreachable")) {
@@ -212,9 +212,9 @@ void BrokenTransport::send_all() {
         outgoing_bytes_ -= outgoing.bytes.size();
         const bool tell = was_full_ && !is("no-writable") && outgoing_.size() <= queue_messages_max / 2;
         if (tell) was_full_ = false;
-        const size_t waiting = outgoing_.size();
+        const bool is_large = outgoing.bytes.size() >= 5000;
         lock.unlock();
-        if (is_slow && waiting > 10) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        if (is_slow && is_large) std::this_thread::sleep_for(std::chrono::milliseconds(20));
         if (tell) sink_->writable();
         transmit(outgoing);
         lock.lock();
