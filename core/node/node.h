@@ -205,7 +205,7 @@ struct NodeStatistics {
     uint64_t checkpoints = 0, checkpoint_bytes = 0;
     uint64_t unreadable_loads = 0;  // of keys that the store could not read, or gave in a form that is not understood
     uint64_t keys_set_aside = 0;    // of the latter, those whose log entries were put away with their snapshot
-    uint64_t states_built = 0;  // for clients; those who ask between two changes of a key share one
+    uint64_t states_built = 0;      // for clients; those who ask between two changes of a key share one
     uint64_t pending_entries = 0;
     bool writable = true;
     std::string unwritable_reason;

@@ -136,7 +136,8 @@ class ConfiguredServerTest : public ServerFixture {
     }
 
     void variables_without_effect_are_logged_once_each() {
-        const std::string log = meridiand({"-t"}, {"PG_SYNC_DATABASE_URL=postgres://:hunter2@h", "RUST_LOG=debug"}).output;
+        const std::string log =
+            meridiand({"-t"}, {"PG_SYNC_DATABASE_URL=postgres://:hunter2@h", "RUST_LOG=debug"}).output;
         for (const char* text :
              {"environment variable PG_SYNC_DATABASE_URL has no effect in this build\n",
               "environment variable RUST_LOG has no effect in this build; use [server] log_level\n"}) {
