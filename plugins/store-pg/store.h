@@ -29,6 +29,9 @@
 
 namespace meridian::store_pg {
 
+// Of a transaction that met a deadlock, a lock held for too long, or a server that went away.
+inline constexpr uint32_t attempts_max = 20;
+
 class PgStore {
 public:
     PgStore(abi::Host host, const abi::Config& config);

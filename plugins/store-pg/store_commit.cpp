@@ -9,8 +9,6 @@ namespace {
 
 constexpr size_t jobs_max = 4096;
 constexpr uint64_t waiting_bytes_max = 64 << 20;
-// Of a group that met a deadlock or a lock held for too long.
-constexpr uint32_t attempts_max = 20;
 // How long the committer looks at nothing else while there is no connection and no job.
 constexpr auto idle_slice = std::chrono::milliseconds(50);
 // How soon a server that has gone away is noticed without a write.

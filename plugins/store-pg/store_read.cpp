@@ -9,7 +9,6 @@ namespace {
 
 constexpr uint64_t page_count_max = 10'000;
 constexpr size_t names_per_statement = 256;
-constexpr uint32_t attempts_max = 20;
 
 const std::vector<Statement>& read_statements() {
     static const std::vector<Statement> all = {

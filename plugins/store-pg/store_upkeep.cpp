@@ -8,7 +8,6 @@ namespace {
 
 constexpr uint64_t drop_count_max = 5'000;  // log entries deleted in one transaction
 constexpr uint64_t stale_page_count = 20'000;
-constexpr uint32_t attempts_max = 20;
 
 const std::vector<Statement>& upkeep_statements() {
     static const std::vector<Statement> all = {Statement::begin,        Statement::commit,    Statement::rollback,

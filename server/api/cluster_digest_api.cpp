@@ -22,7 +22,7 @@ constexpr size_t keys_per_step = 1000;
 
 using Answer = std::function<void(HttpResponse)>;
 
-HttpResponse json_response(JsonWriter& json) {
+HttpResponse response_with(JsonWriter& json) {
     HttpResponse response;
     response.content_type = "application/json";
     response.body = json.take();
@@ -80,7 +80,7 @@ HttpResponse digests_response(const node::DigestPage& page) {
         json.end_array();
     }
     json.end_object();
-    return json_response(json);
+    return response_with(json);
 }
 
 struct NamespaceDigest {
@@ -136,7 +136,7 @@ private:
             json.string(namespaces_.back().name);
         }
         json.end_object();
-        answer_(json_response(json));
+        answer_(response_with(json));
     }
 
     Cluster& cluster_;

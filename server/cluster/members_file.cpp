@@ -20,7 +20,7 @@ std::string path_in(const std::string& data_directory) {
     return data_directory + "/members";
 }
 
-Error system_error(const std::string& path) {
+Error file_error(const std::string& path) {
     return Error{path + ": " + std::strerror(errno)};
 }
 
@@ -62,7 +62,7 @@ Result<void> save_members(const std::string& data_directory, const Members& memb
     const FileDescriptor file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file.valid() || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
         ::fsync(file.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0) {
-        return system_error(draft);
+        return file_error(draft);
     }
     return {};
 }
